@@ -1,0 +1,48 @@
+// Working memory of one call: aligned to a cache line, recycled by the buffer pool, freed at scope end.
+// Allocate before the parallel region (a failure is std::bad_alloc, raised where raising is safe).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "base/buffer_pool.h"
+
+namespace striate {
+
+template <class T>
+class Scratch {
+ public:
+  Scratch() = default;
+  explicit Scratch(int64_t count)
+      : bytes_(static_cast<size_t>(count) * sizeof(T)),
+        data_(static_cast<T*>(BufferPool::instance().acquire(bytes_))) {}
+  ~Scratch() { release(); }
+  Scratch(Scratch&& other) noexcept { swap(other); }
+  Scratch& operator=(Scratch&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  T* get() const { return data_; }
+
+ private:
+  void swap(Scratch& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    std::swap(data_, other.data_);
+  }
+  void release() {
+    if (data_) BufferPool::instance().release(data_, bytes_);
+  }
+  size_t bytes_ = 0;
+  T* data_ = nullptr;
+};
+
+/// Elements rounded up to whole cache lines, plus one line: neighbours never share a line, and
+/// power-of-two sizes do not fall on the same cache sets.
+template <class T>
+constexpr int64_t padded_count(int64_t count) {
+  constexpr int64_t line = 64 / sizeof(T);
+  return (count + line - 1) / line * line + line;
+}
+
+}  // namespace striate

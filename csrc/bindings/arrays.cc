@@ -1,0 +1,168 @@
+#include "bindings/arrays.h"
+
+#include <algorithm>
+
+#include "base/buffer_pool.h"
+#include "base/error.h"
+
+namespace striate::python {
+namespace {
+
+py::dtype numpy_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return py::dtype::of<float>();
+    case DType::f64:
+      return py::dtype::of<double>();
+    case DType::i64:
+      return py::dtype::of<int64_t>();
+  }
+  throw std::logic_error("dtype");
+}
+
+// The owner of a pooled buffer: the array's base, which gives the buffer back.
+struct Owner {
+  void* data;
+  size_t bytes;
+};
+
+// Two elements of one array never share memory if, axes sorted by stride, each stride clears the extent
+// of all finer axes. (Sufficient; arrays that interleave in stranger ways are not worth writing into.)
+bool overlaps_itself(const TensorView& view) {
+  std::vector<std::pair<int64_t, int64_t>> axes;  // stride, extent
+  for (int i = 0; i < view.rank; ++i) {
+    const auto axis = static_cast<size_t>(i);
+    if (view.shape[axis] > 1) axes.emplace_back(std::abs(view.stride[axis]), view.shape[axis]);
+  }
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 1;
+  for (const auto& [stride, extent] : axes) {
+    if (stride < reach) return true;
+    reach = stride * (extent - 1) + reach;
+  }
+  return false;
+}
+
+bool share_memory(const py::array& a, const py::array& b) {
+  static const py::object numpy = py::module_::import("numpy");
+  if (!numpy.attr("may_share_memory")(a, b).cast<bool>()) return false;
+  try {
+    return numpy.attr("shares_memory")(a, b, py::arg("max_work") = 10000).cast<bool>();
+  } catch (py::error_already_set&) {
+    return true;  // too hard to tell: refuse
+  }
+}
+
+}  // namespace
+
+TensorView view_of(const char* op, const char* name, const py::array& array) {
+  TensorView view;
+  const py::dtype dtype = array.dtype();
+  const char kind = dtype.kind();
+  const auto item = static_cast<int64_t>(dtype.itemsize());
+  if (kind == 'f' && item == 4)
+    view.dtype = DType::f32;
+  else if (kind == 'f' && item == 8)
+    view.dtype = DType::f64;
+  else if (kind == 'i' && item == 8)
+    view.dtype = DType::i64;
+  else
+    fail_type(op, ": ", name, " must be float32 or float64, got ", py::str(dtype).cast<std::string>());
+  if (array.ndim() > kMaxRank)
+    fail_value(op, ": ", name, " has ", array.ndim(), " axes, more than the ", kMaxRank, " supported");
+  view.rank = static_cast<int>(array.ndim());
+  view.data = const_cast<void*>(array.data());
+  for (int i = 0; i < view.rank; ++i) {
+    const auto axis = static_cast<size_t>(i);
+    view.shape[axis] = array.shape(i);
+    const int64_t bytes = array.strides(i);
+    if (bytes % item != 0 && view.shape[axis] > 1)
+      fail_value(op, ": ", name, " has a stride of ", bytes, " bytes, not a multiple of its ", item,
+                 "-byte elements");
+    view.stride[axis] = bytes / item;
+  }
+  return view;
+}
+
+py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
+  const int64_t count = checked_product(shape, op, "result");
+  TensorView layout;
+  layout.rank = static_cast<int>(shape.size());
+  std::copy(shape.begin(), shape.end(), layout.shape.begin());
+  set_dense_strides(layout, format);
+  const auto bytes = static_cast<size_t>(count * size_of(dtype));
+  auto owner = std::make_unique<Owner>(Owner{BufferPool::instance().acquire(bytes), bytes});
+  const py::capsule base(owner.get(), [](void* pointer) {
+    const std::unique_ptr<Owner> dying(static_cast<Owner*>(pointer));
+    BufferPool::instance().release(dying->data, dying->bytes);
+  });
+  void* data = owner.release()->data;
+  std::vector<py::ssize_t> dims(shape.begin(), shape.end());
+  std::vector<py::ssize_t> strides;
+  for (size_t i = 0; i < shape.size(); ++i) strides.push_back(layout.stride[i] * size_of(dtype));
+  return py::array(numpy_dtype(dtype), std::move(dims), std::move(strides), data, base);
+}
+
+std::optional<MemoryFormat> parse_format(const char* op, const Format& format) {
+  if (!format) return std::nullopt;
+  if (*format == "contiguous") return MemoryFormat::contiguous;
+  if (*format == "channels_last") return MemoryFormat::channels_last;
+  fail_value(op, ": memory_format must be 'contiguous' or 'channels_last', got '", *format, "'");
+}
+
+py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
+                       MemoryFormat format, std::initializer_list<const py::array*> inputs) {
+  if (out.is_none()) return new_array(op, shape, dtype, format);
+  if (!py::isinstance<py::array>(out))
+    fail_type(op, ": out must be a numpy.ndarray, got ",
+              py::str(py::type::of(out).attr("__name__")).cast<std::string>());
+  auto array = py::reinterpret_borrow<py::array>(out);
+  if (!py::dtype(array.dtype()).is(numpy_dtype(dtype)) && !array.dtype().equal(numpy_dtype(dtype)))
+    fail_type(op, ": out must be ", name_of(dtype), ", got ",
+              py::str(array.dtype()).cast<std::string>());
+  const TensorView view = view_of(op, "out", array);
+  if (!std::equal(shape.begin(), shape.end(), view.dims().begin(), view.dims().end()))
+    fail_value(op, ": out must have shape ", tuple_text(shape), ", got ", tuple_text(view.dims()));
+  if (!array.writeable()) fail_value(op, ": out is read-only");
+  if (reinterpret_cast<uintptr_t>(view.data) % static_cast<uintptr_t>(size_of(dtype)) != 0)
+    fail_value(op, ": out is not aligned to its ", size_of(dtype), "-byte elements");
+  if (overlaps_itself(view)) fail_value(op, ": out overlaps itself (strides of a broadcast array?)");
+  for (const py::array* input : inputs)
+    if (input && share_memory(array, *input))
+      fail_value(op, ": out shares memory with an input; give it memory of its own");
+  return array;
+}
+
+DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays) {
+  std::optional<DType> dtype;
+  const char* first = nullptr;
+  for (const auto& [name, array] : arrays) {
+    if (!array) continue;
+    const DType here = view_of(op, name, *array).dtype;
+    if (here == DType::i64) fail_type(op, ": ", name, " must be float32 or float64, got int64");
+    if (!dtype) {
+      dtype = here;
+      first = name;
+    } else if (here != *dtype) {
+      fail_type(op, ": ", first, " is ", name_of(*dtype), ", but ", name, " is ", name_of(here),
+                "; convert one with .astype()");
+    }
+  }
+  return dtype.value_or(DType::f32);
+}
+
+const void* dense_vector(const char* op, const char* name, const py::object& array, int64_t size,
+                         DType dtype, py::array& holder) {
+  if (array.is_none()) return nullptr;
+  if (!py::isinstance<py::array>(array)) fail_type(op, ": ", name, " must be a numpy.ndarray or None");
+  holder = py::reinterpret_borrow<py::array>(array);
+  const TensorView view = view_of(op, name, holder);
+  if (view.rank != 1 || view.shape[0] != size)
+    fail_value(op, ": ", name, " must have shape (", size, ",), got ", tuple_text(view.dims()));
+  if (view.dtype != dtype)
+    fail_type(op, ": ", name, " is ", name_of(view.dtype), ", but the other arrays are ", name_of(dtype));
+  if (size > 1 && view.stride[0] != 1) holder = py::array::ensure(holder, py::array::c_style);
+  return holder.data();
+}
+
+}  // namespace striate::python

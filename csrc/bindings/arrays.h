@@ -1,0 +1,56 @@
+// NumPy arrays <-> TensorViews. Nothing here knows what an op means.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/tensor_view.h"
+
+namespace striate::python {
+
+namespace py = pybind11;
+
+using Ints = std::vector<int64_t>;
+using Pairs = std::vector<std::array<int64_t, 2>>;
+using Format = std::optional<std::string>;
+
+/// A window on a float32, float64 or int64 array; TypeError for any other dtype.
+TensorView view_of(const char* op, const char* name, const py::array& array);
+
+/// A new array from the buffer pool.
+py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format);
+
+/// The wish that `memory_format` expresses; ValueError for an unknown word.
+std::optional<MemoryFormat> parse_format(const char* op, const Format& format);
+
+/// The array to fill: `out` if given (ValueError or TypeError unless it has this shape and dtype, is
+/// writeable, does not overlap itself nor an input), else a new one.
+py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
+                       MemoryFormat format, std::initializer_list<const py::array*> inputs);
+
+/// TypeError unless all arrays (null ones aside) have one dtype; returns it.
+DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays);
+
+/// None or a 1-d array of `size` elements, made dense; null data when None. Keep `holder` alive.
+const void* dense_vector(const char* op, const char* name, const py::object& array, int64_t size,
+                         DType dtype, py::array& holder);
+
+/// Raised by op, or passed on to Python: the C++ side of `with nogil`.
+template <class Call>
+void without_gil(Call call) {
+  const py::gil_scoped_release release;
+  call();
+}
+
+// One function a binding file; module.cc calls them all.
+void bind_runtime(py::module_& m);
+void bind_conv(py::module_& m);
+
+}  // namespace striate::python

@@ -1,0 +1,83 @@
+// The bias gradient: for each channel the sum over images and pixels.
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "base/scratch.h"
+#include "kernels/reduce/reduce.h"
+#include "ops/conv.h"
+
+namespace striate {
+namespace {
+
+constexpr int64_t kParts = 16;  // of the rows of a channels-last array; fixed, so the bits are too
+
+// Channels are neighbours: each part of the rows adds up all channels, and the parts are added in order.
+template <class T>
+void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+  const int64_t channels = g.shape[kC];
+  const int64_t lines = g.shape[kN] * g.shape[kD] * g.shape[kH];  // a line is a row of pixels
+  const int64_t parts = std::min(kParts, lines);
+  const int64_t pitch = padded_count<T>(channels);
+  const Scratch<T> partial(parts * pitch);
+  const auto work = static_cast<double>(g.size());
+  parallel_for(parts, workers_for(parts, work), FpMode::flush_denormals, [&](int64_t part, int) {
+    T* mine = partial.get() + part * pitch;
+    std::fill(mine, mine + channels, T(0));
+    for (int64_t line = lines * part / parts; line < lines * (part + 1) / parts; ++line) {
+      const int64_t h = line % g.shape[kH];
+      const int64_t d = line / g.shape[kH] % g.shape[kD];
+      const int64_t n = line / g.shape[kH] / g.shape[kD];
+      kernel.add_rows(g.as<T>() + n * g.stride[kN] + d * g.stride[kD] + h * g.stride[kH], g.shape[kW],
+                      g.stride[kW], channels, mine);
+    }
+  });
+  std::fill(sums, sums + channels, T(0));
+  for (int64_t part = 0; part < parts; ++part)
+    for (int64_t c = 0; c < channels; ++c) sums[c] += partial.get()[part * pitch + c];
+}
+
+template <class T>
+void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+  const int64_t channels = g.shape[kC];
+  const auto work = static_cast<double>(g.size());
+  // A plane that lies in one piece is one run.
+  const bool whole_rows = g.stride[kH] == g.shape[kW] * g.stride[kW];
+  const bool whole_planes = whole_rows && g.stride[kD] == g.shape[kH] * g.stride[kH];
+  const int64_t depths = whole_planes ? 1 : g.shape[kD];
+  const int64_t rows = whole_rows ? 1 : g.shape[kH];
+  const int64_t run = g.shape[kD] * g.shape[kH] * g.shape[kW] / std::max<int64_t>(depths * rows, 1);
+  parallel_for(channels, workers_for(channels, work), FpMode::flush_denormals, [&](int64_t c, int) {
+    T total = 0;
+    for (int64_t n = 0; n < g.shape[kN]; ++n)
+      for (int64_t d = 0; d < depths; ++d)
+        for (int64_t h = 0; h < rows; ++h)
+          total += kernel.sum(g.as<T>() + n * g.stride[kN] + c * g.stride[kC] + d * g.stride[kD] +
+                                  h * g.stride[kH],
+                              run, g.stride[kW]);
+    sums[c] = total;
+  });
+}
+
+template <class T>
+void sum_any(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+  if (g.size() == 0) {
+    std::fill(sums, sums + g.shape[kC], T(0));
+  } else if (g.stride[kC] == 1 && g.shape[kC] > 1) {
+    sum_channels_last(g, kernel, sums);
+  } else {
+    sum_each_channel(g, kernel, sums);
+  }
+}
+
+}  // namespace
+
+void channel_sum(const TensorView& grad_output, void* sums) {
+  const reduce::Table& table = STRIATE_SELECT_TABLE(current_isa(), reduce_table);
+  if (grad_output.dtype == DType::f32)
+    sum_any(grad_output, table.f32, static_cast<float*>(sums));
+  else
+    sum_any(grad_output, table.f64, static_cast<double*>(sums));
+}
+
+}  // namespace striate

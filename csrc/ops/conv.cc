@@ -1,0 +1,249 @@
+#include "ops/conv.h"
+
+#include <numeric>
+
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/reference.h"
+#include "ops/conv_tiles.h"
+
+namespace striate {
+namespace {
+
+template <class T>
+const conv::Kernel<T>& tile_kernel() {
+  const conv::Table& table = STRIATE_SELECT_TABLE(current_isa(), conv_table);
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else
+    return table.f64;
+}
+
+// ---- the plan ---------------------------------------------------------------------------------------
+
+enum class Algorithm : uint8_t { tiles, reference };
+
+struct Row {
+  Algorithm algorithm;
+  const char* name;
+  std::string (*declines)(const ConvProblem&, ConvDirection);  // why not; empty: it applies
+};
+
+std::string never(const ConvProblem&, ConvDirection) { return {}; }
+
+// Tables inside a tile hold 32-bit offsets: a slab must stay below 2^31 elements even in its smallest tile.
+std::string tiles_decline(const ConvProblem& p, ConvDirection) {
+  const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
+                      static_cast<double>(p.axis[2].kernel);
+  if (taps > 1 << 22) return concat("a kernel of ", taps, " taps does not fit a tile");
+  return {};
+}
+
+constexpr Row kRows[] = {
+    {Algorithm::tiles, "tiles", tiles_decline},
+    {Algorithm::reference, "reference", never},
+};
+
+Algorithm choose(const ConvProblem& problem, ConvDirection direction, const char* force) {
+  return kRows[plan_conv(problem, direction, force).chosen].algorithm;
+}
+
+// ---- tiles ------------------------------------------------------------------------------------------
+
+template <class T>
+void tiles_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
+                   const T* bias, const TensorView& output) {
+  Correlation<T> c{};
+  for (size_t i = 0; i < 3; ++i) {
+    const ConvAxis& a = p.axis[i];
+    c.axis[i] = {a.out, a.in, a.kernel, a.stride, a.dilation, a.pad};
+    c.weight_tap[i] = weight.stride[i + 2];
+  }
+  c.n = p.n;
+  c.g = p.g;
+  c.ic = p.ic_group();
+  c.oc = p.oc_group();
+  c.input = input.as<T>();
+  c.weight = weight.as<T>();
+  c.weight_g = p.oc_group() * weight.stride[kN];
+  c.weight_o = weight.stride[kN];
+  c.weight_i = weight.stride[kC];
+  c.bias = bias;
+  c.output = output.as<T>();
+  for (size_t i = 0; i < 5; ++i) {
+    c.input_stride[i] = input.stride[i];
+    c.output_stride[i] = output.stride[i];
+  }
+  correlate(c, tile_kernel<T>());
+}
+
+// One phase of a strided axis: the input positions first, first + stride, ... are reached through every
+// tap k with k * dilation = first + pad (mod stride), and those taps walk the output with a unit stride:
+// the gradient is a correlation again, without a single multiplication by an inserted zero.
+struct Phase {
+  CorrelationAxis axis;
+  int64_t first_tap, tap_step;  // in the weight, for the correlation's taps 0, 1, ...
+  int64_t first;                // input position
+};
+
+std::vector<Phase> phases_of(const ConvAxis& a) {
+  std::vector<Phase> phases;
+  const int64_t divisor = std::gcd(a.stride, a.dilation);
+  const int64_t tap_step = a.stride / divisor;       // taps of one phase are this far apart
+  const int64_t output_step = a.dilation / divisor;  // and lie this far apart in the output
+  for (int64_t first = 0; first < std::min(a.stride, a.in); ++first) {
+    int64_t tap = 0;
+    while (tap < std::min(tap_step, a.kernel) && (first + a.pad - tap * a.dilation) % a.stride != 0) ++tap;
+    const bool reached = tap < std::min(tap_step, a.kernel);
+    const int64_t taps = reached ? (a.kernel - 1 - tap) / tap_step + 1 : 0;
+    // Position t of the phase and its last tap see output t + (first + pad - last * dilation) / stride;
+    // earlier taps lie further on. So run the taps backwards, and pad is minus that offset.
+    const int64_t last = tap + (taps - 1) * tap_step;
+    const int64_t offset = reached ? (first + a.pad - last * a.dilation) / a.stride : 0;
+    phases.push_back({.axis = {.out = (a.in - first - 1) / a.stride + 1,
+                               .in = a.out,
+                               .taps = taps,
+                               .stride = 1,
+                               .dilation = output_step,
+                               .pad = -offset},
+                      .first_tap = last,
+                      .tap_step = -tap_step,
+                      .first = first});
+  }
+  return phases;
+}
+
+template <class T>
+void fill_channels(const TensorView& view, const T* values) {
+  for (int64_t n = 0; n < view.shape[kN]; ++n)
+    for (int64_t c = 0; c < view.shape[kC]; ++c)
+      for (int64_t d = 0; d < view.shape[kD]; ++d)
+        for (int64_t h = 0; h < view.shape[kH]; ++h)
+          for (int64_t w = 0; w < view.shape[kW]; ++w)
+            view.as<T>()[n * view.stride[kN] + c * view.stride[kC] + d * view.stride[kD] +
+                         h * view.stride[kH] + w * view.stride[kW]] = values ? values[c] : T(0);
+}
+
+template <class T>
+void tiles_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
+                      const T* bias, const TensorView& grad_input) {
+  for (const Phase& d : phases_of(p.axis[0])) {
+    for (const Phase& h : phases_of(p.axis[1])) {
+      for (const Phase& w : phases_of(p.axis[2])) {
+        const Phase* phase[3] = {&d, &h, &w};
+        Correlation<T> c{};
+        TensorView target = grad_input;
+        T* out = grad_input.as<T>();
+        c.weight = weight.as<T>();
+        for (size_t i = 0; i < 3; ++i) {
+          c.axis[i] = phase[i]->axis;
+          c.weight_tap[i] = weight.stride[i + 2] * phase[i]->tap_step;
+          c.weight += weight.stride[i + 2] * phase[i]->first_tap;
+          out += grad_input.stride[i + 2] * phase[i]->first;
+          target.stride[i + 2] *= p.axis[i].stride;
+          target.shape[i + 2] = phase[i]->axis.out;
+        }
+        target.data = out;
+        if (c.axis[0].taps * c.axis[1].taps * c.axis[2].taps == 0) {
+          fill_channels<T>(target, bias);
+          continue;
+        }
+        c.n = p.n;
+        c.g = p.g;
+        c.ic = p.oc_group();  // the correlation reads the output gradient
+        c.oc = p.ic_group();
+        c.weight_g = p.oc_group() * weight.stride[kN];
+        c.weight_o = weight.stride[kC];
+        c.weight_i = weight.stride[kN];
+        c.input = grad_output.as<T>();
+        c.bias = bias;
+        c.output = out;
+        for (size_t i = 0; i < 5; ++i) {
+          c.input_stride[i] = grad_output.stride[i];
+          c.output_stride[i] = target.stride[i];
+        }
+        correlate(c, tile_kernel<T>());
+      }
+    }
+  }
+}
+
+template <class T>
+void run_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
+                 const T* bias, const TensorView& output, const char* force) {
+  if (output.size() == 0) return;
+  if (p.ic == 0) return fill_channels<T>(output, bias);
+  switch (choose(p, ConvDirection::forward, force)) {
+    case Algorithm::tiles:
+      return tiles_forward<T>(p, input, weight, bias, output);
+    case Algorithm::reference:
+      return conv::reference_forward<T>(p, input, weight, bias, output);
+  }
+}
+
+template <class T>
+void run_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
+                    const T* bias, const TensorView& grad_input, const char* force) {
+  if (grad_input.size() == 0) return;
+  if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
+  switch (choose(p, ConvDirection::input_grad, force)) {
+    case Algorithm::tiles:
+      return tiles_input_grad<T>(p, weight, grad_output, bias, grad_input);
+    case Algorithm::reference:
+      return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
+  }
+}
+
+template <class T>
+void run_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
+                     const TensorView& grad_weight, const char* force) {
+  if (grad_weight.size() == 0) return;
+  if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
+  switch (choose(p, ConvDirection::weight_grad, force)) {
+    case Algorithm::tiles:
+      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+    case Algorithm::reference:
+      return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
+  }
+}
+
+}  // namespace
+
+ConvPlan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force) {
+  ConvPlan plan{{}, std::size(kRows)};
+  for (size_t i = 0; i < std::size(kRows); ++i) {
+    std::string declined = kRows[i].declines(problem, direction);
+    if (force && std::string(force) != kRows[i].name) declined = concat("'", force, "' is forced");
+    if (declined.empty() && plan.chosen == std::size(kRows)) plan.chosen = i;
+    plan.candidates.push_back({kRows[i].name, std::move(declined)});
+  }
+  if (plan.chosen == std::size(kRows)) fail_value("convolution: no algorithm '", force, "' applies");
+  return plan;
+}
+
+void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
+                  const void* bias, const TensorView& output, const char* force) {
+  if (p.dtype == DType::f32)
+    run_forward(p, input, weight, static_cast<const float*>(bias), output, force);
+  else
+    run_forward(p, input, weight, static_cast<const double*>(bias), output, force);
+}
+
+void conv_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
+                     const void* bias, const TensorView& grad_input, const char* force) {
+  if (p.dtype == DType::f32)
+    run_input_grad(p, weight, grad_output, static_cast<const float*>(bias), grad_input, force);
+  else
+    run_input_grad(p, weight, grad_output, static_cast<const double*>(bias), grad_input, force);
+}
+
+void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
+                      const TensorView& grad_weight, const char* force) {
+  if (p.dtype == DType::f32)
+    run_weight_grad<float>(p, input, grad_output, grad_weight, force);
+  else
+    run_weight_grad<double>(p, input, grad_output, grad_weight, force);
+}
+
+}  // namespace striate

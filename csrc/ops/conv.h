@@ -1,0 +1,48 @@
+// Convolution and its three gradients: from a checked problem to the chosen algorithm.
+//
+// A plan is an ordered list of algorithms; the first that applies is taken, and the naive reference is
+// last. The choice depends on problem, memory format and instruction set only: never on the number of
+// threads, alignment or timing, so results have the same bits for any number of threads.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/tensor_view.h"
+#include "ops/conv_problem.h"
+
+namespace striate {
+
+enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
+
+struct ConvCandidate {
+  std::string name;
+  std::string declined;  // why it does not apply; empty if it does
+};
+
+struct ConvPlan {
+  std::vector<ConvCandidate> candidates;  // in order of preference
+  size_t chosen;
+};
+
+/// `force` names the one algorithm to use; ValueError if it is unknown or does not apply.
+ConvPlan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force = nullptr);
+
+// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes. `bias` is dense or null.
+void conv_forward(const ConvProblem& problem, const TensorView& input, const TensorView& weight,
+                  const void* bias, const TensorView& output, const char* force = nullptr);
+
+/// With `bias` (one a channel of the convolution's input) this is the transposed convolution.
+void conv_input_grad(const ConvProblem& problem, const TensorView& weight,
+                     const TensorView& grad_output, const void* bias, const TensorView& grad_input,
+                     const char* force = nullptr);
+
+void conv_weight_grad(const ConvProblem& problem, const TensorView& input,
+                      const TensorView& grad_output, const TensorView& grad_weight,
+                      const char* force = nullptr);
+
+/// The bias gradient: sums over all axes but the channels. `sums` is dense.
+void channel_sum(const TensorView& grad_output, void* sums);
+
+}  // namespace striate

@@ -1,0 +1,230 @@
+"""Typed view of the native extension: the contract between `striate.ops` and C++.
+
+Conventions of every function here (`striate.ops` guarantees them, C++ checks the meaning):
+
+- arrays are `numpy.ndarray`, float32 or float64, native byte order, aligned; any strides;
+- shapes are (N, C, spatial...) with 1 to 3 spatial axes; every tuple has one entry a spatial axis;
+- `padding` is ((low, high), ...), a pair a spatial axis;
+- `memory_format` is None (keep the input's), "contiguous" or "channels_last";
+- `out` is None or a writeable array of the result's shape and dtype that overlaps no input; it is
+  filled and returned;
+- a broken rule raises ValueError or TypeError that names the op, the values and the rule, before any work.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+Ints = Sequence[int]
+Pairs = Sequence[tuple[int, int]]
+MemoryFormat = Literal["contiguous", "channels_last"]
+
+__version__: str
+
+# ---- machine and threads -------------------------------------------------------------------------
+
+def cpu_info() -> dict[str, Any]: ...
+def get_isa() -> str: ...
+def set_isa(name: str) -> None: ...
+def set_num_threads(count: int) -> None: ...
+def get_num_threads() -> int: ...
+
+# ---- memory --------------------------------------------------------------------------------------
+
+def buffer_pool_stats() -> dict[str, int]: ...
+def set_buffer_pool_limit(bytes: int) -> None: ...
+def clear_buffer_pool() -> None: ...
+def memory_format(array: Array) -> Literal["contiguous", "channels_last", "other"]: ...
+
+# ---- convolution ---------------------------------------------------------------------------------
+# input (N, C, ...), weight (O, C / groups, ...), bias (O,)
+# `op` is the public name that error messages use ("conv2d", "linear", ...).
+
+def conv_forward(
+    op: str,
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+    exact: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def conv_input_grad(
+    op: str,
+    input_shape: Ints,
+    weight: Array,
+    grad_output: Array,
+    bias: Array | None,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+    exact: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def conv_weight_grad(
+    op: str,
+    input: Array,
+    weight_shape: Ints,
+    grad_output: Array,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+    exact: bool,
+    out: Array | None,
+) -> Array: ...
+def channel_sum(op: str, grad_output: Array, out: Array | None) -> Array: ...
+def explain_conv(
+    op: str,
+    direction: Literal["forward", "input_grad", "weight_grad"],
+    input_shape: Ints,
+    weight_shape: Ints,
+    dtype: Literal["float32", "float64"],
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+    exact: bool,
+    memory_format: MemoryFormat | None,
+) -> dict[str, Any]: ...
+
+# ---- linear: input (rows, in_features), weight (out_features, in_features), bias (out_features,) ----
+
+def linear_forward(input: Array, weight: Array, bias: Array | None, out: Array | None) -> Array: ...
+def linear_input_grad(weight: Array, grad_output: Array, out: Array | None) -> Array: ...
+def linear_weight_grad(input: Array, grad_output: Array, out: Array | None) -> Array: ...
+
+# ---- pooling ---------------------------------------------------------------------------------------
+# indices: int64, flat over the spatial axes of the input, as in PyTorch
+
+def max_pool_forward(
+    op: str,
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    ceil_mode: bool,
+    return_indices: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> tuple[Array, npt.NDArray[np.int64] | None]: ...
+def max_pool_input_grad(
+    op: str,
+    input_shape: Ints,
+    indices: npt.NDArray[np.int64],
+    grad_output: Array,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def avg_pool_forward(
+    op: str,
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def avg_pool_input_grad(
+    op: str,
+    input_shape: Ints,
+    grad_output: Array,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+
+# ---- resampling and padding ------------------------------------------------------------------------
+# downsample keeps positions 0, f, 2f, ...; upsample_zeros writes them back into zeros of `output_size`.
+
+def downsample(
+    input: Array, factor: Ints, memory_format: MemoryFormat | None, out: Array | None
+) -> Array: ...
+def upsample_zeros(
+    input: Array,
+    factor: Ints,
+    output_size: Ints,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def interpolate_forward(
+    input: Array,
+    output_size: Ints,
+    scale: Sequence[float] | None,
+    mode: Literal["nearest", "linear"],
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def interpolate_input_grad(
+    input_shape: Ints,
+    grad_output: Array,
+    scale: Sequence[float] | None,
+    mode: Literal["nearest", "linear"],
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def pad(
+    input: Array,
+    padding: Pairs,
+    value: float,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...  # a negative pad crops: the gradient of a pad is the pad of the opposite sign
+
+# ---- normalisation ---------------------------------------------------------------------------------
+
+def batch_norm_train(
+    input: Array, weight: Array | None, bias: Array | None, eps: float, out: Array | None
+) -> tuple[Array, Array, Array]: ...  # output, batch mean (C,), batch variance, biased (C,)
+def batch_norm_infer(
+    input: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    out: Array | None,
+) -> Array: ...
+def batch_norm_grad(
+    input: Array,
+    grad_output: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    eps: float,
+    training: bool,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
+
+# ---- pointwise and softmax (any rank) --------------------------------------------------------------
+
+def relu(input: Array, out: Array | None) -> Array: ...
+def sigmoid(input: Array, out: Array | None) -> Array: ...
+def tanh(input: Array, out: Array | None) -> Array: ...
+def relu_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
+def sigmoid_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
+def tanh_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
+def softmax(input: Array, axis: int, out: Array | None) -> Array: ...
+def log_softmax(input: Array, axis: int, out: Array | None) -> Array: ...
+def softmax_grad(output: Array, grad_output: Array, axis: int, out: Array | None) -> Array: ...
+def log_softmax_grad(output: Array, grad_output: Array, axis: int, out: Array | None) -> Array: ...
