@@ -22,7 +22,7 @@ const conv::Kernel<T>& tile_kernel() {
 
 // ---- the plan ---------------------------------------------------------------------------------------
 
-enum class Algorithm : uint8_t { tiles, reference };
+enum class Algorithm : uint8_t { groups, tiles, reference };
 
 struct Row {
   Algorithm algorithm;
@@ -40,7 +40,18 @@ std::string tiles_decline(const ConvProblem& p, ConvDirection) {
   return {};
 }
 
+// With a channel in each lane, a group of few channels leaves most lanes idle.
+std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
+  if (p.g < 4) return concat(p.g, " groups leave lanes idle");
+  const int64_t channels = direction == ConvDirection::input_grad ? p.ic_group() : p.oc_group();
+  if (channels >= 8) return concat("groups of ", channels, " channels fill lanes by themselves");
+  if (p.ic_group() * p.oc_group() > 64)
+    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels do not fit a tile");
+  return tiles_decline(p, direction);
+}
+
 constexpr Row kRows[] = {
+    {Algorithm::groups, "groups", groups_decline},
     {Algorithm::tiles, "tiles", tiles_decline},
     {Algorithm::reference, "reference", never},
 };
@@ -49,33 +60,35 @@ Algorithm choose(const ConvProblem& problem, ConvDirection direction, const char
   return kRows[plan_conv(problem, direction, force).chosen].algorithm;
 }
 
-// ---- tiles ------------------------------------------------------------------------------------------
+// ---- forward and input gradient as correlations ----------------------------------------------------------
 
 template <class T>
-void tiles_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                   const T* bias, const TensorView& output) {
-  Correlation<T> c{};
-  for (size_t i = 0; i < 3; ++i) {
-    const ConvAxis& a = p.axis[i];
-    c.axis[i] = {a.out, a.in, a.kernel, a.stride, a.dilation, a.pad};
-    c.weight_tap[i] = weight.stride[i + 2];
-  }
-  c.n = p.n;
-  c.g = p.g;
-  c.ic = p.ic_group();
-  c.oc = p.oc_group();
-  c.input = input.as<T>();
-  c.weight = weight.as<T>();
-  c.weight_g = p.oc_group() * weight.stride[kN];
-  c.weight_o = weight.stride[kN];
-  c.weight_i = weight.stride[kC];
-  c.bias = bias;
-  c.output = output.as<T>();
-  for (size_t i = 0; i < 5; ++i) {
-    c.input_stride[i] = input.stride[i];
-    c.output_stride[i] = output.stride[i];
-  }
-  correlate(c, tile_kernel<T>());
+void correlate(const Correlation<T>& c, Algorithm algorithm) {
+  if (algorithm == Algorithm::groups)
+    correlate_groups(c, tile_kernel<T>());
+  else
+    correlate_tiles(c, tile_kernel<T>());
+}
+
+template <class T>
+void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
+                       const T* bias, const TensorView& output, Algorithm algorithm) {
+  correlate<T>({.axes = correlation_axes(p),
+                .n = p.n,
+                .g = p.g,
+                .ic = p.ic_group(),
+                .oc = p.oc_group(),
+                .input = input.as<T>(),
+                .input_stride = strides_of(input),
+                .weight = weight.as<T>(),
+                .weight_g = p.oc_group() * weight.stride[kN],
+                .weight_o = weight.stride[kN],
+                .weight_i = weight.stride[kC],
+                .weight_tap = {weight.stride[kD], weight.stride[kH], weight.stride[kW]},
+                .bias = bias,
+                .output = output.as<T>(),
+                .output_stride = strides_of(output)},
+               algorithm);
 }
 
 // One phase of a strided axis: the input positions first, first + stride, ... are reached through every
@@ -126,47 +139,42 @@ void fill_channels(const TensorView& view, const T* values) {
 }
 
 template <class T>
-void tiles_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                      const T* bias, const TensorView& grad_input) {
-  for (const Phase& d : phases_of(p.axis[0])) {
-    for (const Phase& h : phases_of(p.axis[1])) {
-      for (const Phase& w : phases_of(p.axis[2])) {
-        const Phase* phase[3] = {&d, &h, &w};
-        Correlation<T> c{};
-        TensorView target = grad_input;
-        T* out = grad_input.as<T>();
-        c.weight = weight.as<T>();
-        for (size_t i = 0; i < 3; ++i) {
-          c.axis[i] = phase[i]->axis;
-          c.weight_tap[i] = weight.stride[i + 2] * phase[i]->tap_step;
-          c.weight += weight.stride[i + 2] * phase[i]->first_tap;
-          out += grad_input.stride[i + 2] * phase[i]->first;
-          target.stride[i + 2] *= p.axis[i].stride;
-          target.shape[i + 2] = phase[i]->axis.out;
-        }
-        target.data = out;
-        if (c.axis[0].taps * c.axis[1].taps * c.axis[2].taps == 0) {
-          fill_channels<T>(target, bias);
-          continue;
-        }
-        c.n = p.n;
-        c.g = p.g;
-        c.ic = p.oc_group();  // the correlation reads the output gradient
-        c.oc = p.ic_group();
-        c.weight_g = p.oc_group() * weight.stride[kN];
-        c.weight_o = weight.stride[kC];
-        c.weight_i = weight.stride[kN];
-        c.input = grad_output.as<T>();
-        c.bias = bias;
-        c.output = out;
-        for (size_t i = 0; i < 5; ++i) {
-          c.input_stride[i] = grad_output.stride[i];
-          c.output_stride[i] = target.stride[i];
-        }
-        correlate(c, tile_kernel<T>());
-      }
+void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
+                          const T* bias, const TensorView& grad_input, Algorithm algorithm) {
+  const auto run = [&](const std::array<const Phase*, 3>& phase) {
+    // The input positions of this phase, and its taps, are strided views.
+    TensorView target = grad_input;
+    T* out = grad_input.as<T>();
+    Correlation<T> c{};
+    c.weight = weight.as<T>();
+    for (size_t i = 0; i < 3; ++i) {
+      c.axes[i] = phase[i]->axis;
+      c.weight_tap[i] = weight.stride[i + 2] * phase[i]->tap_step;
+      c.weight += weight.stride[i + 2] * phase[i]->first_tap;
+      out += grad_input.stride[i + 2] * phase[i]->first;
+      target.stride[i + 2] *= p.axis[i].stride;
+      target.shape[i + 2] = phase[i]->axis.out;
     }
-  }
+    target.data = out;
+    if (c.taps() == 0) return fill_channels<T>(target, bias);
+    c.n = p.n;
+    c.g = p.g;
+    c.ic = p.oc_group();  // the correlation reads the output gradient
+    c.oc = p.ic_group();
+    c.weight_g = p.oc_group() * weight.stride[kN];
+    c.weight_o = weight.stride[kC];
+    c.weight_i = weight.stride[kN];
+    c.input = grad_output.as<T>();
+    c.input_stride = strides_of(grad_output);
+    c.bias = bias;
+    c.output = out;
+    c.output_stride = strides_of(target);
+    correlate(c, algorithm);
+  };
+  const auto depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
+  for (const Phase& d : depth)
+    for (const Phase& h : height)
+      for (const Phase& w : width) run({&d, &h, &w});
 }
 
 template <class T>
@@ -174,12 +182,10 @@ void run_forward(const ConvProblem& p, const TensorView& input, const TensorView
                  const T* bias, const TensorView& output, const char* force) {
   if (output.size() == 0) return;
   if (p.ic == 0) return fill_channels<T>(output, bias);
-  switch (choose(p, ConvDirection::forward, force)) {
-    case Algorithm::tiles:
-      return tiles_forward<T>(p, input, weight, bias, output);
-    case Algorithm::reference:
-      return conv::reference_forward<T>(p, input, weight, bias, output);
-  }
+  const Algorithm algorithm = choose(p, ConvDirection::forward, force);
+  if (algorithm == Algorithm::reference)
+    return conv::reference_forward<T>(p, input, weight, bias, output);
+  correlate_forward<T>(p, input, weight, bias, output, algorithm);
 }
 
 template <class T>
@@ -187,12 +193,10 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
                     const T* bias, const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
-  switch (choose(p, ConvDirection::input_grad, force)) {
-    case Algorithm::tiles:
-      return tiles_input_grad<T>(p, weight, grad_output, bias, grad_input);
-    case Algorithm::reference:
-      return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
-  }
+  const Algorithm algorithm = choose(p, ConvDirection::input_grad, force);
+  if (algorithm == Algorithm::reference)
+    return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
+  correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
 }
 
 template <class T>
@@ -201,6 +205,8 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
   if (grad_weight.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
   switch (choose(p, ConvDirection::weight_grad, force)) {
+    case Algorithm::groups:
+      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
     case Algorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
     case Algorithm::reference:

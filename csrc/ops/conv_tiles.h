@@ -1,5 +1,5 @@
-// Drivers of the tile kernels (kernels/conv/conv.h): they cut a convolution into tasks, hand each worker
-// its scratch, and compute the linear addresses that the kernels walk.
+// Drivers of the tile kernels (kernels/conv/conv.h): they cut a convolution into tasks and hand each
+// worker its scratch. The same tasks for any number of threads.
 #pragma once
 
 #include <array>
@@ -8,20 +8,15 @@
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
 #include "ops/conv_problem.h"
+#include "ops/conv_window.h"
 
 namespace striate {
-
-/// One axis of a correlation: position(x, k) = x * stride + k * dilation - pad. Unlike a ConvProblem's,
-/// `pad` may be negative and `out` is free, so that a phase of a strided input gradient fits too.
-struct CorrelationAxis {
-  int64_t out, in, taps, stride, dilation, pad;
-};
 
 /// output[n, g, o, x] = bias[g, o] + sum over (i, k) input[n, g, i, position(x, k)] * weight[g, o, i, k],
 /// zero outside the input. Forward convolution is one; an input gradient is one for each phase of its strides.
 template <class T>
 struct Correlation {
-  std::array<CorrelationAxis, 3> axis;
+  CorrelationAxes axes;
   int64_t n, g, ic, oc;  // ic, oc: of one group
   const T* input;
   std::array<int64_t, 5> input_stride;  // n, c, d, h, w
@@ -31,40 +26,74 @@ struct Correlation {
   const T* bias;  // dense (g * oc) or null
   T* output;
   std::array<int64_t, 5> output_stride;
+
+  int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
+  double macs() const {
+    return static_cast<double>(n * axes[0].out * axes[1].out * axes[2].out) *
+           static_cast<double>(g * oc) * static_cast<double>(ic * taps());
+  }
 };
 
+/// A vector instruction does about this many multiply-adds (for workers_for).
+inline constexpr double kMacsPerInstruction = 8;
+
+// Lanes are the output channels of a group.
 template <class T>
-void correlate(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
-
+void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
 template <class T>
-void weight_grad_tiles(const ConvProblem& problem, const TensorView& input,
-                       const TensorView& grad_output, const TensorView& grad_weight,
-                       const conv::Kernel<T>& kernel);
+void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
+                       const TensorView& grad_weight, const conv::Kernel<T>& kernel);
 
-// ---- shared by both drivers ---------------------------------------------------------------------------
+// Lanes are groups: for many small groups, depthwise convolution above all.
+template <class T>
+void correlate_groups(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
+template <class T>
+void weight_grad_groups(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
+                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);
 
-/// How a tile of `tile` outputs lies in the slab along one axis: output x, tap k at x * pixel_step +
-/// k * tap_step. Dense keeps every input element that the tile spans; compact (wide strides or dilations)
-/// only those that some tap reads. Both are linear.
-struct SlabAxis {
-  int64_t extent;
-  int64_t pixel_step, tap_step;
-  bool dense;
-};
-SlabAxis slab_axis(int64_t tile, int64_t taps, int64_t stride, int64_t dilation);
+/// The axes of the forward correlation.
+inline CorrelationAxes correlation_axes(const ConvProblem& problem) {
+  CorrelationAxes axes;
+  for (size_t i = 0; i < 3; ++i) {
+    const ConvAxis& a = problem.axis[i];
+    axes[i] = {a.out, a.in, a.kernel, a.stride, a.dilation, a.pad};
+  }
+  return axes;
+}
 
-/// Source coordinate of each slab coordinate for the tile that begins at output `first`; -1 is padding.
-/// Returns the vectorisable run (see conv::PackArgs).
-struct MapRun {
-  int begin, end, step;
-};
-MapRun fill_map(const CorrelationAxis& axis, const SlabAxis& slab, int64_t first, int32_t* map);
+/// Strides of a lifted view.
+inline std::array<int64_t, 5> strides_of(const TensorView& view) {
+  return {view.stride[kN], view.stride[kC], view.stride[kD], view.stride[kH], view.stride[kW]};
+}
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/// Cuts `total` into pieces of at most `largest`, as even as can be; returns the piece.
-inline int64_t even_piece(int64_t total, int64_t largest) {
-  return ceil_div(total, ceil_div(total, largest));
+/// Packs a tile of the output gradient as [pixel][lane]: `lanes` channels from `channel`, `channel_stride`
+/// apart. `identity` is 0, 1, 2, ...
+template <class T>
+conv::PackArgs<T> grad_pack_args(const Window& window, const TensorView& grad, int64_t image,
+                                 int64_t channel, int64_t channel_stride, int64_t lanes_used, int64_t lanes,
+                                 const int32_t* identity, T* packed) {
+  return {.src = grad.as<T>() + image * grad.stride[kN] + channel * grad.stride[kC] +
+                 window.depth * grad.stride[kD] + window.row * grad.stride[kH] +
+                 window.col * grad.stride[kW],
+          .src_c = channel_stride,
+          .src_d = grad.stride[kD],
+          .src_h = grad.stride[kH],
+          .src_w = grad.stride[kW],
+          .channels = static_cast<int>(lanes_used),
+          .map_d = identity,
+          .map_h = identity,
+          .map_w = identity,
+          .d = 1,
+          .h = static_cast<int>(window.rows),
+          .w = static_cast<int>(window.cols),
+          .run_begin = 0,
+          .run_end = static_cast<int>(window.cols),
+          .run_step = 1,
+          .slab = packed,
+          .slab_c = 1,
+          .slab_d = 0,
+          .slab_h = window.cols * lanes,
+          .slab_w = lanes};
 }
 
 }  // namespace striate

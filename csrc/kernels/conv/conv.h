@@ -11,6 +11,9 @@
 // After packing, every address is linear: slab + pixel_offset[p] + tap_offset[t] + i. A register tile of
 // `pixels x lanes` output values stays in registers over a whole reduction block.
 //
+// Lanes are output channels, and each slab element is broadcast to them. Where groups are many and small,
+// lanes are groups instead: the slab holds a vector a pixel, one channel of each group.
+//
 // Weights are packed as [lane block][channel block][tap][channel][lane], zero beyond the last channel.
 //
 // One table a number type, one a instruction set: the only symbol that a kernel object exports.
@@ -65,6 +68,7 @@ struct StoreArgs {
   int d, h, w;
   int channels;
   const T* bias;  // null: none
+  int64_t bias_step;  // to the next channel's
   T* out;
   int64_t out_c, out_d, out_h, out_w;
 };
@@ -106,6 +110,9 @@ struct Kernel {
   void (*tile)(const TileArgs<T>&) noexcept;
   void (*store)(const StoreArgs<T>&) noexcept;
   void (*weight_tile)(const WeightTileArgs<T>&) noexcept;
+  // The same with a group in each lane: the slab is [d][h][w][lane], and taps of a run are `lanes` apart.
+  void (*group_tile)(const TileArgs<T>&) noexcept;
+  void (*group_weight_tile)(const WeightTileArgs<T>&) noexcept;
 };
 
 struct Table {

@@ -28,9 +28,25 @@ constexpr int rows_of(int vectors) {
   return STRIATE_REGISTERS < 32 && vectors == 2 ? 6 : 9;
 }
 
+// What a lane is: an output channel, to which a slab element is broadcast, or a group, with a slab element of
+// its own.
+enum class Lane { channel, group };
+
+template <Lane lane, class T>
+STRIATE_INLINE native<T> slab_value(const T* at, int vector) {
+  if constexpr (lane == Lane::channel)
+    return broadcast<native<T>>(*at);
+  else
+    return load<native<T>>(at + vector * kLanes<T>);
+}
+
+// Slab elements of one channel and pixel.
+template <Lane lane, class T>
+constexpr int kElement = lane == Lane::channel ? 1 : kBlock<T>;
+
 // ---- multiply ---------------------------------------------------------------------------------------
 
-template <class T, int Rows, int Vectors>
+template <Lane lane, class T, int Rows, int Vectors>
 void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* weight, T* acc) {
   using V = native<T>;
   V sum[Rows][Vectors];
@@ -51,9 +67,9 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
       for (int v = 0; v < Vectors; ++v) w[v] = load<V>(weight + v * kLanes<T>);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const V x = broadcast<V>(row[r][i]);
 #pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += x * w[v];
+        for (int v = 0; v < Vectors; ++v)
+          sum[r][v] += slab_value<lane>(row[r] + i * kElement<lane, T>, v) * w[v];
       }
       weight += kBlock<T>;
     }
@@ -64,7 +80,7 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
     for (int v = 0; v < Vectors; ++v) store(acc + r * kBlock<T> + v * kLanes<T>, sum[r][v]);
 }
 
-template <class T, int Rows, int Vectors>
+template <Lane lane, class T, int Rows, int Vectors>
 void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T* grad, T* acc) {
   using V = native<T>;
   V sum[Rows][Vectors];
@@ -86,9 +102,8 @@ void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T*
       for (int v = 0; v < Vectors; ++v) g[v] = load<V>(grad + v * kLanes<T>);
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const V x = broadcast<V>(row[r][at]);
 #pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += x * g[v];
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += slab_value<lane>(row[r] + at, v) * g[v];
       }
       grad += kBlock<T>;
       at += step;
@@ -101,21 +116,21 @@ void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T*
 }
 
 // Calls the instance for `rows`, known only at run time, out of 1 ... Rows.
-template <class T, int Rows, int Vectors>
+template <Lane lane, class T, int Rows, int Vectors>
 STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32_t* pixel_offset,
                                      const T* weight, T* acc) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return forward_rows<T, Rows, Vectors>(a, pixel_offset, weight, acc);
-    forward_dispatch<T, Rows - 1, Vectors>(rows, a, pixel_offset, weight, acc);
+    if (rows == Rows) return forward_rows<lane, T, Rows, Vectors>(a, pixel_offset, weight, acc);
+    forward_dispatch<lane, T, Rows - 1, Vectors>(rows, a, pixel_offset, weight, acc);
   }
 }
 
-template <class T, int Rows, int Vectors>
+template <Lane lane, class T, int Rows, int Vectors>
 STRIATE_INLINE void weight_dispatch(int rows, const WeightTileArgs<T>& a, const int32_t* row_offset,
                                     const T* grad, T* acc) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return weight_rows<T, Rows, Vectors>(a, row_offset, grad, acc);
-    weight_dispatch<T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc);
+    if (rows == Rows) return weight_rows<lane, T, Rows, Vectors>(a, row_offset, grad, acc);
+    weight_dispatch<lane, T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc);
   }
 }
 
@@ -131,43 +146,43 @@ STRIATE_INLINE void even_pieces(int count, int limit, Piece piece) {
   }
 }
 
-template <class T, int Vectors>
+template <Lane lane, class T, int Vectors>
 void forward_block(const TileArgs<T>& a, const T* weight, T* acc) {
   even_pieces(a.pixels, rows_of(Vectors), [&](int begin, int size) {
-    forward_dispatch<T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
+    forward_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
                                                    acc + static_cast<int64_t>(begin) * kBlock<T>);
   });
 }
 
-template <class T, int Vectors>
+template <Lane lane, class T, int Vectors>
 void weight_block(const WeightTileArgs<T>& a, const T* grad, T* acc) {
   even_pieces(a.rows, rows_of(Vectors), [&](int begin, int size) {
-    weight_dispatch<T, rows_of(Vectors), Vectors>(size, a, a.row_offset + begin, grad,
+    weight_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.row_offset + begin, grad,
                                                   acc + static_cast<int64_t>(begin) * kBlock<T>);
   });
 }
 
-template <class T>
+template <Lane lane, class T>
 void tile(const TileArgs<T>& a) noexcept {
   for (int b = 0; b < a.lane_blocks; ++b) {
     const T* weight = a.weight + b * a.weight_block_stride;
     T* acc = a.acc + b * a.acc_block_stride;
     if (b == a.lane_blocks - 1 && a.last_block_channels <= kLanes<T>)
-      forward_block<T, 1>(a, weight, acc);
+      forward_block<lane, T, 1>(a, weight, acc);
     else
-      forward_block<T, kVectors>(a, weight, acc);
+      forward_block<lane, T, kVectors>(a, weight, acc);
   }
 }
 
-template <class T>
+template <Lane lane, class T>
 void weight_tile(const WeightTileArgs<T>& a) noexcept {
   for (int b = 0; b < a.lane_blocks; ++b) {
     const T* grad = a.grad + b * a.grad_block_stride;
     T* acc = a.acc + b * a.acc_block_stride;
     if (b == a.lane_blocks - 1 && a.last_block_channels <= kLanes<T>)
-      weight_block<T, 1>(a, grad, acc);
+      weight_block<lane, T, 1>(a, grad, acc);
     else
-      weight_block<T, kVectors>(a, grad, acc);
+      weight_block<lane, T, kVectors>(a, grad, acc);
   }
 }
 
@@ -321,7 +336,7 @@ void store(const StoreArgs<T>& a) noexcept {
     // -0, not 0: adding it changes nothing, not even the sign of a zero.
     T bias[kBlock<T>];
     for (int lane = 0; lane < kBlock<T>; ++lane)
-      bias[lane] = a.bias && lane < lanes ? a.bias[first + lane] : T(-0.0);
+      bias[lane] = a.bias && lane < lanes ? a.bias[(first + lane) * a.bias_step] : T(-0.0);
     for (int d = 0; d < a.d; ++d)
       for (int h = 0; h < a.h; ++h)
         store_row(a, a.acc + b * a.acc_block_stride + static_cast<int64_t>(d * a.h + h) * a.w * kBlock<T>,
@@ -331,7 +346,14 @@ void store(const StoreArgs<T>& a) noexcept {
 
 template <class T>
 constexpr conv::Kernel<T> kernel() {
-  return {kBlock<T>, pack<T>, pack_weight<T>, tile<T>, store<T>, weight_tile<T>};
+  return {kBlock<T>,
+          pack<T>,
+          pack_weight<T>,
+          tile<Lane::channel, T>,
+          store<T>,
+          weight_tile<Lane::channel, T>,
+          tile<Lane::group, T>,
+          weight_tile<Lane::group, T>};
 }
 
 }  // namespace
