@@ -1,5 +1,6 @@
 #include "ops/conv.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/cpu.h"
@@ -127,15 +128,28 @@ std::vector<Phase> phases_of(const ConvAxis& a) {
   return phases;
 }
 
+// Every element of channel c becomes values[c], or 0.
 template <class T>
 void fill_channels(const TensorView& view, const T* values) {
-  for (int64_t n = 0; n < view.shape[kN]; ++n)
-    for (int64_t c = 0; c < view.shape[kC]; ++c)
-      for (int64_t d = 0; d < view.shape[kD]; ++d)
-        for (int64_t h = 0; h < view.shape[kH]; ++h)
-          for (int64_t w = 0; w < view.shape[kW]; ++w)
-            view.as<T>()[n * view.stride[kN] + c * view.stride[kC] + d * view.stride[kD] +
-                         h * view.stride[kH] + w * view.stride[kW]] = values ? values[c] : T(0);
+  const auto [n, c, d, h, w] = strides_of(view);
+  const int64_t channels = view.shape[kC], columns = view.shape[kW];
+  const int64_t lines = view.shape[kN] * view.shape[kD] * view.shape[kH];
+  const auto work = static_cast<double>(view.size());
+  parallel_for(lines, workers_for(lines, work), FpMode::exact, [&](int64_t line, int) {
+    T* to = view.as<T>() + line / view.shape[kH] / view.shape[kD] * n +
+            line / view.shape[kH] % view.shape[kD] * d + line % view.shape[kH] * h;
+    if (c == 1 && !values) {
+      for (int64_t x = 0; x < columns; ++x) std::fill_n(to + x * w, channels, T(0));
+      return;
+    }
+    for (int64_t i = 0; i < channels; ++i) {
+      const T value = values ? values[i] : T(0);
+      if (w == 1)
+        std::fill_n(to + i * c, columns, value);
+      else
+        for (int64_t x = 0; x < columns; ++x) to[i * c + x * w] = value;
+    }
+  });
 }
 
 template <class T>
@@ -143,7 +157,7 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
                           const T* bias, const TensorView& grad_input, Algorithm algorithm) {
   const auto run = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
-    TensorView target = grad_input;
+    auto out_stride = strides_of(grad_input);
     T* out = grad_input.as<T>();
     Correlation<T> c{};
     c.weight = weight.as<T>();
@@ -152,11 +166,9 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
       c.weight_tap[i] = weight.stride[i + 2] * phase[i]->tap_step;
       c.weight += weight.stride[i + 2] * phase[i]->first_tap;
       out += grad_input.stride[i + 2] * phase[i]->first;
-      target.stride[i + 2] *= p.axis[i].stride;
-      target.shape[i + 2] = phase[i]->axis.out;
+      out_stride[i + 2] *= p.axis[i].stride;
     }
-    target.data = out;
-    if (c.taps() == 0) return fill_channels<T>(target, bias);
+    if (c.taps() == 0) return;
     c.n = p.n;
     c.g = p.g;
     c.ic = p.oc_group();  // the correlation reads the output gradient
@@ -168,10 +180,15 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
     c.input_stride = strides_of(grad_output);
     c.bias = bias;
     c.output = out;
-    c.output_stride = strides_of(target);
+    c.output_stride = out_stride;
     correlate(c, algorithm);
   };
   const auto depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
+  // Where strides are wider than kernels, some positions are reached by no tap.
+  const auto gap = [](const Phase& phase) { return phase.axis.taps == 0; };
+  if (std::any_of(depth.begin(), depth.end(), gap) || std::any_of(height.begin(), height.end(), gap) ||
+      std::any_of(width.begin(), width.end(), gap))
+    fill_channels<T>(grad_input, bias);
   for (const Phase& d : depth)
     for (const Phase& h : height)
       for (const Phase& w : width) run({&d, &h, &w});
