@@ -44,7 +44,7 @@ bool overlaps_itself(const TensorView& view) {
 }
 
 bool share_memory(const py::array& a, const py::array& b) {
-  static const py::object numpy = py::module_::import("numpy");
+  const py::module_ numpy = py::module_::import("numpy");
   if (!numpy.attr("may_share_memory")(a, b).cast<bool>()) return false;
   try {
     return numpy.attr("shares_memory")(a, b, py::arg("max_work") = 10000).cast<bool>();

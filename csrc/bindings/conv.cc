@@ -64,7 +64,9 @@ py::array input_grad(const std::string& op, const Ints& input_shape, const py::a
   const TensorView g = view_of(name, "grad_output", grad_output);
   const ConvProblem p =
       make_problem(op, dtype, input_shape, w.dims(), {stride, padding, dilation, groups, exact});
-  check_shape(name, "grad_output", g, p.output_shape());
+  // A transposed convolution is the input gradient of a convolution, whose output gradient is its input.
+  const bool transposed = op.starts_with("conv_transpose");
+  check_shape(name, transposed ? "input" : "grad_output", g, p.output_shape());
   py::array bias_holder;
   const void* b = dense_vector(name, "bias", bias, p.ic, dtype, bias_holder);
   const auto wish = parse_format(name, format);
@@ -101,9 +103,7 @@ py::array sum_channels(const std::string& op, const py::array& grad_output, cons
     fail_value(name, ": grad_output must have 3 to 5 axes (N, C, spatial), got ", tuple_text(g.dims()));
   const std::array<int64_t, 1> shape{g.shape[kC]};
   py::array result = result_array(name, out, shape, dtype, MemoryFormat::contiguous, {&grad_output});
-  if (result.strides(0) != result.itemsize() && shape[0] > 1)
-    fail_value(name, ": out must be contiguous");
-  void* sums = result.mutable_data();
+  const TensorView sums = view_of(name, "out", result);
   without_gil([&] { channel_sum(lift(g), sums); });
   return result;
 }

@@ -14,7 +14,8 @@ constexpr int64_t kParts = 16;  // of the rows of a channels-last array; fixed, 
 
 // Channels are neighbours: each part of the rows adds up all channels, and the parts are added in order.
 template <class T>
-void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel,
+                       const TensorView& sums) {
   const int64_t channels = g.shape[kC];
   const int64_t lines = g.shape[kN] * g.shape[kD] * g.shape[kH];  // a line is a row of pixels
   const int64_t parts = std::min(kParts, lines);
@@ -32,13 +33,16 @@ void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel, T* 
                       g.stride[kW], channels, mine);
     }
   });
-  std::fill(sums, sums + channels, T(0));
-  for (int64_t part = 0; part < parts; ++part)
-    for (int64_t c = 0; c < channels; ++c) sums[c] += partial.get()[part * pitch + c];
+  for (int64_t c = 0; c < channels; ++c) {
+    T total = 0;
+    for (int64_t part = 0; part < parts; ++part) total += partial.get()[part * pitch + c];
+    sums.as<T>()[c * sums.stride[0]] = total;
+  }
 }
 
 template <class T>
-void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel,
+                       const TensorView& sums) {
   const int64_t channels = g.shape[kC];
   const auto work = static_cast<double>(g.size());
   // A plane that lies in one piece is one run.
@@ -55,14 +59,15 @@ void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel, T* s
           total += kernel.sum(g.as<T>() + n * g.stride[kN] + c * g.stride[kC] + d * g.stride[kD] +
                                   h * g.stride[kH],
                               run, g.stride[kW]);
-    sums[c] = total;
+    sums.as<T>()[c * sums.stride[0]] = total;
   });
 }
 
 template <class T>
-void sum_any(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
+void sum_any(const TensorView& g, const reduce::Kernel<T>& kernel,
+                       const TensorView& sums) {
   if (g.size() == 0) {
-    std::fill(sums, sums + g.shape[kC], T(0));
+    for (int64_t c = 0; c < g.shape[kC]; ++c) sums.as<T>()[c * sums.stride[0]] = 0;
   } else if (g.stride[kC] == 1 && g.shape[kC] > 1) {
     sum_channels_last(g, kernel, sums);
   } else {
@@ -72,12 +77,12 @@ void sum_any(const TensorView& g, const reduce::Kernel<T>& kernel, T* sums) {
 
 }  // namespace
 
-void channel_sum(const TensorView& grad_output, void* sums) {
+void channel_sum(const TensorView& grad_output, const TensorView& sums) {
   const reduce::Table& table = STRIATE_SELECT_TABLE(current_isa(), reduce_table);
   if (grad_output.dtype == DType::f32)
-    sum_any(grad_output, table.f32, static_cast<float*>(sums));
+    sum_any(grad_output, table.f32, sums);
   else
-    sum_any(grad_output, table.f64, static_cast<double*>(sums));
+    sum_any(grad_output, table.f64, sums);
 }
 
 }  // namespace striate

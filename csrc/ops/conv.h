@@ -42,7 +42,7 @@ void conv_weight_grad(const ConvProblem& problem, const TensorView& input,
                       const TensorView& grad_output, const TensorView& grad_weight,
                       const char* force = nullptr);
 
-/// The bias gradient: sums over all axes but the channels. `sums` is dense.
-void channel_sum(const TensorView& grad_output, void* sums);
+/// The bias gradient: sums over all axes but the channels. `sums` has one axis.
+void channel_sum(const TensorView& grad_output, const TensorView& sums);
 
 }  // namespace striate
