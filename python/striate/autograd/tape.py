@@ -1,0 +1,296 @@
+"""Reverse-mode differentiation of NumPy programs, small enough to read in one sitting.
+
+A `Tensor` is an array that knows how it was made. A `primitive` is a function of arrays; called
+with Tensors it runs on their arrays and leaves a `Node` behind: the primitive, an edge to the maker
+of every argument that wants a gradient, and the values its gradient rules will ask for. `backward`
+visits the nodes from the result to the leaves, each after all of its users, and for every edge
+calls the rule (vector-Jacobian product) of that argument:
+
+    @primitive
+    def multiply(x, y):
+        return np.multiply(x, y)
+
+    @multiply.vjp("x")
+    def _(grad, x_shape, y):
+        return sum_to(grad * y, x_shape)
+
+A rule names what it needs: any argument of its primitive, the shape of one as `<argument>_shape`,
+or `output`. The tape keeps exactly what the rules name, and refuses to go back when one of these
+has been changed in place since. Rules are made of primitives and operators, so with
+`create_graph=True` they run on Tensors and are themselves differentiable.
+
+The design follows HIPS/autograd: one rule an argument, and a missing rule raises by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .arrays import Array
+
+_recording = ContextVar("recording", default=True)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing inside a ``with`` block, or inside a function decorated by ``@no_grad()``."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def is_recording(*values: Any) -> bool:
+    """Whether a primitive called with `values` now would leave a node behind."""
+    wanted = any(isinstance(value, Variable) and value.requires_grad for value in values)
+    return wanted and _recording.get()
+
+
+class Variable:
+    """What the tape knows of a `Tensor`: an array, its maker, and how often it has been changed."""
+
+    __slots__ = ("__weakref__", "_data", "_node", "_version", "grad", "requires_grad")
+
+    _data: Array
+    _node: Node | None  # the call that made it; None for a leaf
+    _version: list[int]  # one cell, shared by all variables that share the memory
+    grad: Array | None
+    requires_grad: bool
+
+    @classmethod
+    def _wrap(cls, array: Array, node: Node | None = None) -> Any:
+        variable = cls.__new__(cls)
+        variable._data, variable._node, variable._version = array, node, [0]
+        variable.grad, variable.requires_grad = None, node is not None
+        return variable
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    @property
+    def version(self) -> int:
+        """How many times the data has been changed in place."""
+        return self._version[0]
+
+
+class Rule(NamedTuple):
+    """The gradient of one argument; `part` picks it from a rule that serves several at once."""
+
+    function: Callable[..., Any]
+    wants: tuple[str, ...]
+    part: int | None
+
+
+class Primitive:
+    """A function of arrays with a gradient rule for each differentiable argument.
+
+    Parameters are positional. A first parameter called `op` is the name that messages use. A
+    trailing ``*parameter`` shares one rule, which may ask for its `position`. With `extra` the
+    function returns a tuple: the output, then constants (such as the winners of a max pool) which
+    rules may ask for by these names.
+    """
+
+    result: type[Variable] = Variable  # `Tensor`, once that is defined above this module
+
+    def __init__(self, function: Callable[..., Any], extra: tuple[str, ...] = ()) -> None:
+        code = function.__code__
+        self.function = function
+        self.extra = extra
+        self.variadic = bool(code.co_flags & 0x04)
+        self.names = code.co_varnames[: code.co_argcount + self.variadic]
+        self.rules: dict[str, Rule] = {}
+        self.__name__ = function.__name__.lstrip("_")
+        self.__doc__ = function.__doc__
+
+    def vjp(self, *arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a rule ``(grad, ...) -> gradient of the argument``; None is a gradient of zero.
+
+        A rule for several arguments returns a tuple. It serves kernels that make all of them in
+        one pass; it is called with arrays only, so its primitive has no second derivative.
+        """
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            wants = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+            for part, argument in enumerate(arguments):
+                self.rules[argument] = Rule(function, wants, part if len(arguments) > 1 else None)
+            return function
+
+        return register
+
+    def __call__(self, *args: Any) -> Any:
+        for arg in args:
+            if isinstance(arg, Variable):
+                break
+        else:
+            return self.function(*args)
+        result = self.function(*[arg._data if isinstance(arg, Variable) else arg for arg in args])
+        output, *constants = result if self.extra else (result,)
+        tensor = self.result._wrap(np.asarray(output))
+        for arg in args:
+            if isinstance(arg, Variable) and np.may_share_memory(tensor._data, arg._data):
+                tensor._version = arg._version  # a view changes when its base does
+        if is_recording(*args):
+            tensor._node = Node(self, args, tensor, dict(zip(self.extra, constants, strict=True)))
+            tensor.requires_grad = True
+        return (tensor, *constants) if self.extra else tensor
+
+
+@overload
+def primitive(function: Callable[..., Any]) -> Primitive: ...
+@overload
+def primitive(*, extra: tuple[str, ...]) -> Callable[[Callable[..., Any]], Primitive]: ...
+def primitive(
+    function: Callable[..., Any] | None = None, *, extra: tuple[str, ...] = ()
+) -> Primitive | Callable[[Callable[..., Any]], Primitive]:
+    """Make `function`, of arrays, a `Primitive`. Used as a decorator."""
+    return Primitive(function, extra) if function else lambda later: Primitive(later, extra)
+
+
+class Edge(NamedTuple):
+    """From a node to the maker of one of its arguments: a node, or a leaf Variable."""
+
+    argument: str
+    position: int
+    source: Any
+
+
+class Node:
+    """One recorded call: where gradients go from here, and what the rules will want to know."""
+
+    __slots__ = ("dtype", "edges", "freed", "op", "primitive", "saved", "shape", "versions")
+
+    def __init__(
+        self, primitive: Primitive, args: Sequence[Any], output: Variable, saved: dict[str, Any]
+    ) -> None:
+        self.primitive = primitive
+        self.op: str = args[0] if primitive.names[0] == "op" else primitive.__name__
+        self.shape, self.dtype = output.shape, output.dtype
+        self.freed = False
+        last = len(primitive.names) - 1
+        self.edges = [
+            Edge(primitive.names[min(i, last)], i - last, arg._node or arg)
+            for i, arg in enumerate(args)
+            if isinstance(arg, Variable) and arg.requires_grad
+        ]
+        values = dict(zip(primitive.names, args, strict=False))  # a *parameter may be longer
+        for edge in self.edges:
+            rule = primitive.rules.get(edge.argument)
+            for want in rule.wants if rule else ():
+                if want == "output":  # its Variable would hold this node: keep the array
+                    saved[want] = output._data
+                elif want in values:
+                    saved[want] = values[want]
+                elif want not in saved and want != "position":
+                    saved[want] = values[want.removesuffix("_shape")].shape
+        self.saved = saved
+        tensors = [(name, value) for name, value in saved.items() if isinstance(value, Variable)]
+        if "output" in saved:
+            tensors.append(("output", output))
+        self.versions = [(name, tensor._version, tensor.version) for name, tensor in tensors]
+
+    def pull(self, grad: Any, edges: Sequence[Edge], create_graph: bool) -> Iterator[Any]:
+        """The gradient for each of `edges`, in their order, given the gradient of the output."""
+        for name, version, recorded in self.versions:
+            if version[0] != recorded:
+                raise RuntimeError(
+                    f"{self.op}: {name} was changed in place after it was used (version "
+                    f"{recorded} was saved, {version[0]} found); call backward before changing it"
+                )
+        values = dict(self.saved)
+        if not create_graph:
+            values = {k: v._data if isinstance(v, Variable) else v for k, v in values.items()}
+        elif "output" in values:
+            values["output"] = Primitive.result._wrap(values["output"], self)
+        shared: dict[Any, Any] = {}
+        for argument, position, source in edges:
+            rule = self.primitive.rules.get(argument)
+            if rule is None:
+                raise NotImplementedError(f"{self.op}: no gradient rule for argument {argument!r}")
+            if rule.part is not None and create_graph:
+                raise NotImplementedError(f"{self.op}: its second derivative is not implemented")
+            values["position"] = position
+            if rule.part is None or rule.function not in shared:
+                shared[rule.function] = rule.function(grad, *[values[want] for want in rule.wants])
+            result = shared[rule.function]
+            result = result if rule.part is None else result[rule.part]
+            if result is not None and not create_graph:
+                result = np.asarray(result)
+                if isinstance(source, Variable) and np.may_share_memory(result, grad):
+                    result = np.copy(result)  # a leaf owns its gradient; rules may hand one on
+            if result is not None and (result.shape, result.dtype) != (source.shape, source.dtype):
+                raise RuntimeError(
+                    f"{self.op}: the gradient rule for {argument!r} gave {result.dtype} "
+                    f"{result.shape} for a variable of {source.dtype} {source.shape}"
+                )
+            yield result
+
+
+def _topological(root: Any) -> Iterator[Any]:
+    """Nodes and leaves under `root`, each after all of its users. No recursion: graphs are deep."""
+    users: dict[Any, int] = {}
+    pending = [root]
+    while pending:
+        vertex = pending.pop()
+        users[vertex] = users.get(vertex, 0) + 1
+        if users[vertex] == 1 and isinstance(vertex, Node):
+            if vertex.freed:
+                raise RuntimeError(
+                    f"{vertex.op}: this part of the graph was freed by an earlier backward; "
+                    "give that one retain_graph=True"
+                )
+            pending.extend(edge.source for edge in vertex.edges)
+    ready = [root]
+    while ready:
+        vertex = ready.pop()
+        yield vertex
+        for edge in vertex.edges if isinstance(vertex, Node) else ():
+            users[edge.source] -= 1
+            if not users[edge.source]:
+                ready.append(edge.source)
+
+
+def gradients(
+    output: Variable,
+    seed: Any,
+    targets: Sequence[Any] | None,
+    retain_graph: bool,
+    create_graph: bool = False,
+) -> dict[Any, Any]:
+    """Gradients of <output, seed> for `targets` (None: every leaf), nothing computed beside."""
+    if not output.requires_grad:
+        raise RuntimeError("backward: nothing was recorded; no input of this result requires grad")
+    order = list(_topological(output._node or output))
+    useful = set(targets if targets is not None else order)
+    for vertex in reversed(order):
+        if isinstance(vertex, Node) and any(edge.source in useful for edge in vertex.edges):
+            useful.add(vertex)
+    kept = set(targets if targets is not None else (v for v in order if isinstance(v, Variable)))
+    grads = {order[0]: seed}
+    for vertex in order:
+        grad = grads.get(vertex) if vertex in kept else grads.pop(vertex, None)
+        if not isinstance(vertex, Node):
+            continue
+        if grad is not None:
+            edges = [edge for edge in vertex.edges if edge.source in useful]
+            for edge, part in zip(edges, vertex.pull(grad, edges, create_graph), strict=True):
+                if part is None:
+                    continue
+                total = grads.get(edge.source)
+                grads[edge.source] = part if total is None else total + part
+        if not retain_graph:
+            vertex.freed, vertex.edges, vertex.saved, vertex.versions = True, [], {}, []
+    if create_graph:
+        return {vertex: grad for vertex, grad in grads.items() if vertex in kept}
+    return {vertex: np.asarray(grad) for vertex, grad in grads.items() if vertex in kept}

@@ -1,0 +1,95 @@
+"""Functions of arrays and Tensors: NumPy arrays in give an ndarray, any Tensor in gives a Tensor.
+
+Names, argument order and shapes are PyTorch's: (N, C, spatial...), weights (O, C / groups, ...).
+Nothing is upcast, nothing is modified, and no function knows a layer or an optimiser.
+"""
+
+from ..autograd import concatenate, stack
+from .avg_pool import (
+    avg_pool1d,
+    avg_pool1d_input_grad,
+    avg_pool2d,
+    avg_pool2d_input_grad,
+    avg_pool3d,
+    avg_pool3d_input_grad,
+    global_avg_pool,
+)
+from .conv import conv1d, conv2d, conv3d
+from .conv_grad import (
+    conv1d_input_grad,
+    conv1d_weight_grad,
+    conv2d_input_grad,
+    conv2d_weight_grad,
+    conv3d_input_grad,
+    conv3d_weight_grad,
+    conv_bias_grad,
+)
+from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .explain import explain
+from .linear import linear
+from .loss import cross_entropy, mse_loss, nll_loss
+from .max_pool import (
+    global_max_pool,
+    max_pool1d,
+    max_pool1d_input_grad,
+    max_pool2d,
+    max_pool2d_input_grad,
+    max_pool3d,
+    max_pool3d_input_grad,
+)
+from .norm import batch_norm
+from .pointwise import dropout, log_softmax, relu, sigmoid, softmax, tanh
+from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .threads import get_num_threads, num_threads, set_num_threads
+
+__all__ = [
+    "avg_pool1d",
+    "avg_pool1d_input_grad",
+    "avg_pool2d",
+    "avg_pool2d_input_grad",
+    "avg_pool3d",
+    "avg_pool3d_input_grad",
+    "batch_norm",
+    "concatenate",
+    "conv1d",
+    "conv1d_input_grad",
+    "conv1d_weight_grad",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "conv3d",
+    "conv3d_input_grad",
+    "conv3d_weight_grad",
+    "conv_bias_grad",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cross_entropy",
+    "downsample",
+    "dropout",
+    "explain",
+    "get_num_threads",
+    "global_avg_pool",
+    "global_max_pool",
+    "interpolate",
+    "interpolate_input_grad",
+    "linear",
+    "log_softmax",
+    "max_pool1d",
+    "max_pool1d_input_grad",
+    "max_pool2d",
+    "max_pool2d_input_grad",
+    "max_pool3d",
+    "max_pool3d_input_grad",
+    "mse_loss",
+    "nll_loss",
+    "num_threads",
+    "pad",
+    "relu",
+    "set_num_threads",
+    "sigmoid",
+    "softmax",
+    "stack",
+    "tanh",
+    "upsample_zeros",
+]

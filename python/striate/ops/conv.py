@@ -1,0 +1,311 @@
+"""Convolution in one, two and three dimensions, and the three primitives that it is made of.
+
+Convolution is linear in its input and in its weight, so `forward`, `input_grad` and `weight_grad`
+are each the gradients of the other two, to any order. `conv_grad` and `conv_transpose` give the
+same primitives to users under other names. Here `form` is always (stride, padding, dilation,
+groups, exact), as `_core` takes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..autograd import primitive
+from .arguments import (
+    destination,
+    integer,
+    memory_format_of,
+    operand,
+    per_axis,
+    per_axis_pairs,
+    same_dtype,
+)
+
+Form = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool]
+
+
+@primitive
+def forward(
+    op: str, input: Any, weight: Any, bias: Any, form: Form, memory_format: Any, out: Any
+) -> Any:
+    return _core.conv_forward(op, input, weight, bias, *form, memory_format, out)
+
+
+@primitive
+def input_grad(
+    op: str,
+    input_shape: Any,
+    weight: Any,
+    grad_output: Any,
+    bias: Any,
+    form: Form,
+    memory_format: Any,
+    out: Any,
+) -> Any:
+    return _core.conv_input_grad(
+        op, input_shape, weight, grad_output, bias, *form, memory_format, out
+    )
+
+
+@primitive
+def weight_grad(
+    op: str, input: Any, weight_shape: Any, grad_output: Any, form: Form, out: Any
+) -> Any:
+    return _core.conv_weight_grad(op, input, weight_shape, grad_output, *form, out)
+
+
+@primitive
+def channel_sum(op: str, input: Any, out: Any) -> Any:
+    return _core.channel_sum(op, input, out)
+
+
+@primitive
+def channel_spread(input: Any, shape: tuple[int, ...]) -> Any:
+    """One value a channel, repeated over all other axes of `shape`."""
+    return np.broadcast_to(input.reshape((1, -1) + (1,) * (len(shape) - 2)), shape)
+
+
+@forward.vjp("input")
+def _(grad: Any, op: str, input_shape: Any, weight: Any, form: Form) -> Any:
+    return input_grad(op, input_shape, weight, grad, None, form, None, None)
+
+
+@forward.vjp("weight")
+def _(grad: Any, op: str, input: Any, weight_shape: Any, form: Form) -> Any:
+    return weight_grad(op, input, weight_shape, grad, form, None)
+
+
+@input_grad.vjp("weight")
+def _(grad: Any, op: str, weight_shape: Any, grad_output: Any, form: Form) -> Any:
+    return weight_grad(op, grad, weight_shape, grad_output, form, None)
+
+
+@input_grad.vjp("grad_output")
+def _(grad: Any, op: str, weight: Any, form: Form) -> Any:
+    return forward(op, grad, weight, None, form, None, None)
+
+
+@weight_grad.vjp("input")
+def _(grad: Any, op: str, input_shape: Any, grad_output: Any, form: Form) -> Any:
+    return input_grad(op, input_shape, grad, grad_output, None, form, None, None)
+
+
+@weight_grad.vjp("grad_output")
+def _(grad: Any, op: str, input: Any, form: Form) -> Any:
+    return forward(op, input, grad, None, form, None, None)
+
+
+forward.vjp("bias")(lambda grad, op: channel_sum(op, grad, None))
+input_grad.vjp("bias")(lambda grad, op: channel_sum(op, grad, None))
+channel_sum.vjp("input")(lambda grad, input_shape: channel_spread(grad, input_shape))
+channel_spread.vjp("input")(lambda grad: channel_sum("channel_spread", grad, None))
+
+
+# ---- from what users write to the primitives -----------------------------------------------------
+
+
+def form_of(
+    op: str,
+    rank: int,
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    exact: Any,
+) -> Form:
+    stride = per_axis(op, "stride", stride, rank)
+    dilation = per_axis(op, "dilation", dilation, rank)
+    if type(groups) is not int:
+        groups = integer(op, "groups", groups)
+    if type(padding) is str:
+        padding = _named_padding(op, padding, input_shape, weight_shape, stride, dilation)
+    else:
+        padding = per_axis_pairs(op, "padding", padding, rank)
+    return stride, padding, dilation, groups, bool(exact)
+
+
+def _named_padding(
+    op: str,
+    name: str,
+    input_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:
+    """TensorFlow's rules: "valid" is none; "same" gives ceil(n / stride), odd pixel at the end."""
+    if name == "valid" or (name == "same" and min(stride) < 1):  # C++ refuses the stride
+        return ((0, 0),) * len(stride)
+    if name != "same":
+        raise ValueError(f"{op}: padding must be numbers, 'valid' or 'same', got {name!r}")
+    pairs = []
+    for n, k, s, d in zip(input_shape[2:], weight_shape[2:], stride, dilation, strict=False):
+        total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
+        pairs.append((total // 2, total - total // 2))
+    pairs += [(0, 0)] * (len(stride) - len(pairs))  # a wrong rank is for C++ to refuse
+    return tuple(pairs)
+
+
+def _conv(
+    op: str,
+    rank: int,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    exact: Any,
+    memory_format: Any,
+    out: Any,
+) -> Any:
+    input = operand(op, "input", input)
+    weight = operand(op, "weight", weight)
+    if bias is not None:
+        bias = operand(op, "bias", bias)
+    if input.dtype is not weight.dtype or bias is not None:
+        same_dtype(op, input=input, weight=weight, bias=bias)
+    if memory_format is not None:
+        memory_format = memory_format_of(op, memory_format)
+    if out is not None:
+        out = destination(op, out, input, weight, bias)
+    form = form_of(op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact)
+    return forward(op, input, weight, bias, form, memory_format, out)
+
+
+# ---- public functions ----------------------------------------------------------------------------
+
+
+def conv2d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    exact: bool = False,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Two-dimensional convolution (cross-correlation, as in every network library).
+
+    ``y[n, o, i, j] = bias[o] + sum over c, u, v of w[o, c, u, v]
+    x[n, c, i * stride + u * dilation - padding, j * stride + v * dilation - padding]``
+
+    with zeros outside `x`; with groups, output channel o sees only the input channels of its group.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C, H, W), float32 or float64
+    weight : array_like or Tensor, shape (O, C / groups, KH, KW), of the same dtype
+    bias : array_like or Tensor, shape (O,), optional
+    stride, dilation : int or (int, int)
+        Step of the window, and step of the taps inside it.
+    padding : int, (h, w), ((top, bottom), (left, right)), "valid" or "same"
+        "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end.
+    groups : int
+    exact : bool
+        Only direct algorithms: every output is the rounded sum of its products (no Winograd).
+    memory_format : {None, "contiguous", "channels_last"}
+        Of the result; None keeps the input's.
+    out : ndarray, optional
+        Filled and returned; must not overlap an operand.
+
+    Returns
+    -------
+    ndarray, or Tensor where an operand is one
+        Shape (N, O, (H + padding - dilation * (KH - 1) - 1) // stride + 1, ...).
+
+    Raises
+    ------
+    TypeError
+        Operands that are not float32 or float64, or differ in dtype.
+    ValueError
+        Shapes that do not fit together; stride, dilation or groups below one; negative padding; a
+        kernel larger than the padded input.
+
+    References
+    ----------
+    Lecture 000 (scanning, forward and backward), 001-003 (worked examples), 004 (dilation).
+    """
+    return _conv(
+        "conv2d",
+        2,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        exact,
+        memory_format,
+        out,
+    )
+
+
+def conv1d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    exact: bool = False,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """As `conv2d`, for input (N, C, L) and weight (O, C / groups, K)."""
+    return _conv(
+        "conv1d",
+        1,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        exact,
+        memory_format,
+        out,
+    )
+
+
+def conv3d(
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    exact: bool = False,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """As `conv2d`, for input (N, C, D, H, W) and weight (O, C / groups, KD, KH, KW)."""
+    return _conv(
+        "conv3d",
+        3,
+        input,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        exact,
+        memory_format,
+        out,
+    )

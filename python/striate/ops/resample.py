@@ -1,0 +1,292 @@
+"""Changing the size of images: downsampling, zero insertion, interpolation and padding.
+
+All are linear, and come in pairs that are each other's transpose (up to the sizes, which a gradient
+must be told: lecture 000's "simply use one as the backward of the other" forgets them).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from .. import _core
+from ..autograd import primitive
+from .arguments import (
+    destination,
+    image,
+    memory_format_of,
+    per_axis,
+    per_axis_pairs,
+    real,
+    sizes,
+)
+
+How = tuple["tuple[float, ...] | None", Literal["nearest", "linear"], bool]
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+@primitive
+def _downsample(input: Any, factor: Any, memory_format: Any, out: Any) -> Any:
+    return _core.downsample(input, factor, memory_format, out)
+
+
+@primitive
+def _upsample_zeros(input: Any, factor: Any, size: Any, memory_format: Any, out: Any) -> Any:
+    return _core.upsample_zeros(input, factor, size, memory_format, out)
+
+
+@primitive
+def _interpolate(input: Any, size: Any, how: How, memory_format: Any, out: Any) -> Any:
+    """`how` is (scale, mode, align_corners)."""
+    return _core.interpolate_forward(input, size, *how, memory_format, out)
+
+
+@primitive
+def _interpolate_grad(
+    input_shape: Any, grad_output: Any, how: How, memory_format: Any, out: Any
+) -> Any:
+    return _core.interpolate_input_grad(input_shape, grad_output, *how, memory_format, out)
+
+
+@primitive
+def _pad(input: Any, padding: Any, value: float, memory_format: Any, out: Any) -> Any:
+    return _core.pad(input, padding, value, memory_format, out)
+
+
+@_downsample.vjp("input")
+def _(grad: Any, input_shape: Any, factor: Any) -> Any:
+    return _upsample_zeros(grad, factor, input_shape[2:], None, None)
+
+
+@_interpolate.vjp("input")
+def _(grad: Any, input_shape: Any, how: Any) -> Any:
+    return _interpolate_grad(input_shape, grad, how, None, None)
+
+
+@_interpolate_grad.vjp("grad_output")
+def _(grad: Any, grad_output_shape: Any, how: Any) -> Any:
+    return _interpolate(grad, grad_output_shape[2:], how, None, None)
+
+
+@_pad.vjp("input")
+def _(grad: Any, padding: Any) -> Any:
+    return _pad(grad, tuple((-low, -high) for low, high in padding), 0.0, None, None)
+
+
+_upsample_zeros.vjp("input")(lambda grad, factor: _downsample(grad, factor, None, None))
+
+
+def downsample(
+    input: Any, factor: Any, *, memory_format: str | None = None, out: Any = None
+) -> Any:
+    """Keep the elements 0, f, 2f, ... of every spatial axis: ``y[i, j] = x[i * f, j * f]``.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
+    factor : int or one int a spatial axis
+    memory_format, out
+        As for `conv2d`.
+
+    Returns
+    -------
+    ndarray, or Tensor for a Tensor
+        Spatial sizes ceil(n / factor).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype or rank; a factor below one.
+
+    References
+    ----------
+    Lecture 000 (downsampling layer).
+    """
+    op = "downsample"
+    input, rank = image(op, "input", input)
+    factor = per_axis(op, "factor", factor, rank)
+    memory_format = memory_format_of(op, memory_format)
+    return _downsample(input, factor, memory_format, destination(op, out, input))
+
+
+def upsample_zeros(
+    input: Any,
+    factor: Any,
+    output_size: Any = None,
+    *,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Write the input to 0, f, 2f, ... of every spatial axis, among zeros: ``y[i * f] = x[i]``.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
+    factor : int or one int a spatial axis
+    output_size : int or one int a spatial axis, optional
+        n * factor by default; any size that `downsample` would bring back to n.
+    memory_format, out
+        As for `conv2d`.
+
+    Returns
+    -------
+    ndarray, or Tensor for a Tensor
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype or rank; a factor below one; an output size that does not fit.
+
+    References
+    ----------
+    Lecture 000 (upsampling layer), 001 (bed of nails).
+    """
+    op = "upsample_zeros"
+    input, rank = image(op, "input", input)
+    factor = per_axis(op, "factor", factor, rank)
+    if output_size is None:
+        size = sizes(
+            op, "output_size", [n * f for n, f in zip(input.shape[2:], factor, strict=True)]
+        )
+    else:
+        size = per_axis(op, "output_size", output_size, rank)
+    memory_format = memory_format_of(op, memory_format)
+    return _upsample_zeros(input, factor, size, memory_format, destination(op, out, input))
+
+
+def _interpolation(op: str, rank: int, scale: Any, mode: str, align_corners: bool) -> How:
+    """(scale, mode, align_corners) as `_core` takes them."""
+    if mode not in ("nearest", "linear", _LINEAR[rank]):
+        raise ValueError(
+            f"{op}: mode must be 'nearest' or, with {rank} spatial axes, {_LINEAR[rank]!r}, "
+            f"got {mode!r}"
+        )
+    if align_corners and mode == "nearest":
+        raise ValueError(f"{op}: align_corners has no meaning with mode='nearest'")
+    if scale is not None:
+        given = tuple(scale) if np.iterable(scale) else (scale,) * rank
+        scale = tuple(real(op, "scale_factor", factor) for factor in given)
+        if len(scale) != rank:
+            raise ValueError(
+                f"{op}: scale_factor must be a number or {rank} numbers, got {given!r}"
+            )
+        if not all(0.0 < s < np.inf for s in scale):
+            raise ValueError(f"{op}: scale_factor must be positive and finite, got {scale}")
+    return scale, "nearest" if mode == "nearest" else "linear", bool(align_corners)
+
+
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool = False,
+    *,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Resize images by nearest neighbour or (bi-, tri-)linear interpolation, as PyTorch does.
+
+    Output pixel i reads the input at ``floor(i / scale)`` (nearest), at ``(i + 1/2) / scale - 1/2``
+    clamped to the image (linear), or at ``i * (n - 1) / (m - 1)`` (linear with `align_corners`).
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
+    size : int or one int a spatial axis
+    scale_factor : float or one float a spatial axis
+        Exactly one of `size` and `scale_factor`; the size is then floor(n * scale_factor).
+    mode : {"nearest", "linear", "bilinear", "trilinear"}
+        The last two are names of "linear" for two and three spatial axes.
+    align_corners : bool
+        Whether the centres (True) or the outer edges (False) of the corner pixels stay in place.
+    memory_format, out
+        As for `conv2d`.
+
+    Returns
+    -------
+    ndarray, or Tensor for a Tensor
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype, rank or mode; both or neither of size and scale_factor; an empty result.
+
+    References
+    ----------
+    Lecture 001 (unpooling by nearest neighbour).
+    """
+    op = "interpolate"
+    input, rank = image(op, "input", input)
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{op}: give one of size and scale_factor, got {size}, {scale_factor}")
+    how = _interpolation(op, rank, scale_factor, mode, align_corners)
+    scale = how[0]
+    if scale is not None:
+        size = [int(np.floor(n * s)) for n, s in zip(input.shape[2:], scale, strict=True)]
+    size = per_axis(op, "size", size, rank)
+    memory_format = memory_format_of(op, memory_format)
+    return _interpolate(input, size, how, memory_format, destination(op, out, input))
+
+
+def interpolate_input_grad(
+    input_shape: Any,
+    grad_output: Any,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool = False,
+    *,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Gradient of `interpolate`, its exact transpose: of shape `input_shape`.
+
+    `scale_factor`, `mode` and `align_corners` are those of the call to `interpolate`; the output's
+    size is that of `grad_output`.
+    """
+    op = "interpolate_input_grad"
+    input_shape = sizes(op, "input_shape", input_shape)
+    grad_output, rank = image(op, "grad_output", grad_output)
+    how = _interpolation(op, rank, scale_factor, mode, align_corners)
+    memory_format = memory_format_of(op, memory_format)
+    out = destination(op, out, grad_output)
+    return _interpolate_grad(input_shape, grad_output, how, memory_format, out)
+
+
+def pad(
+    input: Any,
+    padding: Any,
+    value: float = 0.0,
+    *,
+    memory_format: str | None = None,
+    out: Any = None,
+) -> Any:
+    """Surround every image with `value`; a negative number crops instead.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
+    padding : int, one int a spatial axis, or one pair (low, high) a spatial axis
+    value : float
+    memory_format, out
+        As for `conv2d`.
+
+    Returns
+    -------
+    ndarray, or Tensor for a Tensor
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype or rank; more cropped than there is.
+
+    References
+    ----------
+    Lectures 001 and 003 (none, half, full padding).
+    """
+    op = "pad"
+    input, rank = image(op, "input", input)
+    pairs = per_axis_pairs(op, "padding", padding, rank)
+    memory_format = memory_format_of(op, memory_format)
+    return _pad(input, pairs, real(op, "value", value), memory_format, destination(op, out, input))

@@ -1,0 +1,161 @@
+"""What all optimisers share: parameter groups, state, and its plain form for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..nn import Parameter
+
+Array = npt.NDArray[Any]
+
+
+class Optimizer:
+    """Base class; a subclass defines `_update`, the change of one parameter.
+
+    Parameters
+    ----------
+    params : iterable of Parameter, or of dict
+        A dict is a group: its "params", and options that differ from the defaults.
+    defaults : mapping
+        Options and their values. They are read at every step, so a schedule may change them.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        Each with "params" and every option, as in PyTorch.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__}: there are no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.param_groups: list[dict[str, Any]] = []
+        for group in groups:
+            unknown = set(group) - set(defaults) - {"params"}
+            if unknown:
+                raise ValueError(f"{type(self).__name__}: unknown options {sorted(unknown)}")
+            given = group["params"]
+            members = [given] if isinstance(given, Parameter) else list(given)
+            self._check(**{**defaults, **{k: v for k, v in group.items() if k != "params"}})
+            self.param_groups.append({**defaults, **group, "params": members})
+        self._parameters = [p for group in self.param_groups for p in group["params"]]
+        for parameter in self._parameters:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"{type(self).__name__}: {type(parameter).__name__} is not a Parameter"
+                )
+        if len({id(parameter) for parameter in self._parameters}) < len(self._parameters):
+            raise ValueError(f"{type(self).__name__}: a parameter was given twice")
+        self.state: list[dict[str, Any]] = [{} for _ in self._parameters]
+        self._scratch: list[Array | None] = [None for _ in self._parameters]
+
+    def _check(self, **options: Any) -> None:
+        """Raise ValueError for options out of range."""
+        for name in ("lr", "weight_decay", "eps"):
+            if not options.get(name, 0.0) >= 0.0:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must not be negative, got {options[name]}"
+                )
+
+    def _update(
+        self,
+        value: Array,
+        grad: Array,
+        scratch: Array,
+        state: dict[str, Any],
+        options: Mapping[str, Any],
+    ) -> None:
+        """Change `value` in place; `scratch` is free memory like it, `grad` is read only."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _update()")
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        position = 0
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    scratch = self._scratch[position]
+                    if scratch is None or scratch.dtype != parameter.dtype:
+                        scratch = self._scratch[position] = np.empty_like(parameter.data)
+                    with parameter.writing() as value:
+                        self._update(value, parameter.grad, scratch, self.state[position], group)
+                position += 1
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the state, in lists, dicts, arrays and numbers only.
+
+        Returns
+        -------
+        dict
+            "state": for each parameter, in order, its arrays and numbers. "param_groups": for each
+            group its options; pairs of numbers are lists.
+        """
+        return {
+            "state": [
+                {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()}
+                for state in self.state
+            ],
+            "param_groups": [
+                {k: list(v) if isinstance(v, tuple) else v for k, v in group.items()}
+                for group in (
+                    {k: v for k, v in group.items() if k != "params"} for group in self.param_groups
+                )
+            ],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` returned, for parameters of the same shapes in the same order.
+
+        Raises
+        ------
+        ValueError
+            If the numbers of parameters or groups, the options or the shapes differ; nothing has
+            been changed then.
+        """
+        name = type(self).__name__
+        states, groups = state_dict["state"], state_dict["param_groups"]
+        if len(states) != len(self.state) or len(groups) != len(self.param_groups):
+            raise ValueError(
+                f"{name}: the saved state has {len(states)} parameters in {len(groups)} groups, "
+                f"there are {len(self.state)} in {len(self.param_groups)}"
+            )
+        for position, (state, parameter) in enumerate(zip(states, self._parameters, strict=True)):
+            for key, value in state.items():
+                if isinstance(value, np.ndarray) and value.shape not in ((), parameter.shape):
+                    raise ValueError(
+                        f"{name}: saved {key} of parameter {position} has shape {value.shape}, "
+                        f"the parameter has {parameter.shape}"
+                    )
+        for position, (group, saved) in enumerate(zip(self.param_groups, groups, strict=True)):
+            if set(saved) != set(group) - {"params"}:
+                raise ValueError(
+                    f"{name}: saved group {position} has options {sorted(saved)}, "
+                    f"needed are {sorted(set(group) - {'params'})}"
+                )
+        self.state = [
+            {
+                key: self._like(value, parameter) if isinstance(value, np.ndarray) else value
+                for key, value in state.items()
+            }
+            for state, parameter in zip(states, self._parameters, strict=True)
+        ]
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
+
+    @staticmethod
+    def _like(value: Array, parameter: Parameter) -> Array:
+        """A copy of a saved array with the parameter's dtype and strides."""
+        copy = np.empty_like(parameter.data)
+        np.copyto(copy, value, casting="same_kind")
+        return copy

@@ -1,0 +1,88 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .optimizer import Array, Optimizer
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum, as PyTorch's.
+
+    ``g = grad + weight_decay * w; b = momentum * b + (1 - dampening) * g; w -= lr * b``, where b
+    starts as g; with Nesterov momentum the step is along ``g + momentum * b``.
+
+    Parameters
+    ----------
+    params : iterable of Parameter, or of dict
+        See `Optimizer`.
+    lr : float
+    momentum, dampening, weight_decay : float
+    nesterov : bool
+
+    Raises
+    ------
+    ValueError
+        Negative numbers; `nesterov` without momentum or with dampening.
+
+    References
+    ----------
+    Lectures 000 and 001.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        super().__init__(params, defaults)
+
+    def _check(self, **options: Any) -> None:
+        super()._check(**options)
+        if not options["momentum"] >= 0.0:
+            raise ValueError(f"SGD: momentum must not be negative, got {options['momentum']}")
+        if options["nesterov"] and (options["momentum"] == 0.0 or options["dampening"] != 0.0):
+            raise ValueError("SGD: nesterov needs a momentum, and no dampening")
+
+    def _update(
+        self,
+        value: Array,
+        grad: Array,
+        scratch: Array,
+        state: dict[str, Any],
+        options: Mapping[str, Any],
+    ) -> None:
+        momentum = options["momentum"]
+        np.copyto(scratch, grad)
+        if options["weight_decay"]:
+            scratch += options["weight_decay"] * value
+        if momentum:
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = scratch.copy(order="K")
+            else:
+                buffer = state["momentum_buffer"]
+                buffer *= momentum
+                if options["dampening"]:
+                    scratch *= 1.0 - options["dampening"]
+                buffer += scratch
+            if options["nesterov"]:
+                scratch += momentum * state["momentum_buffer"]
+            else:
+                np.copyto(scratch, state["momentum_buffer"])
+        scratch *= options["lr"]
+        value -= scratch

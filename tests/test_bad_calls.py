@@ -1,0 +1,632 @@
+"""Every kind of bad call we could think of: its exception, a message that names it, no crash.
+
+A message begins with the name of the operation and holds the offending value or the rule. The table
+runs twice: row by row, and whole in a process of its own, where a crash would show as exit status.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import striate
+from striate import _core
+
+f32, f64 = np.float32, np.float64
+HUGE = 2**62
+
+
+def a(*shape, dtype=f32):
+    return np.ones(shape, dtype)
+
+
+def giant(*shape):
+    """A view of one number that claims a shape; nothing of that size is ever allocated."""
+    return np.broadcast_to(f32(1), shape)
+
+
+def image():
+    return a(2, 6, 9, 9)
+
+
+def conv(**changes):
+    """conv2d of a good problem, changed."""
+    arguments = {"input": image(), "weight": a(8, 6, 3, 3), **changes}
+    return striate.conv2d(**arguments)
+
+
+def input_grad(**changes):
+    arguments = {
+        "input_shape": (2, 6, 9, 9),
+        "weight": a(8, 6, 3, 3),
+        "grad_output": a(2, 8, 7, 7),
+        **changes,
+    }
+    return striate.conv2d_input_grad(**arguments)
+
+
+def weight_grad(**changes):
+    arguments = {
+        "input": image(),
+        "weight_shape": (8, 6, 3, 3),
+        "grad_output": a(2, 8, 7, 7),
+        **changes,
+    }
+    return striate.conv2d_weight_grad(**arguments)
+
+
+def transpose(**changes):
+    arguments = {"input": image(), "weight": a(6, 4, 3, 3), **changes}
+    return striate.conv_transpose2d(**arguments)
+
+
+def pool(kernel_size=2, **changes):
+    return striate.max_pool2d(image(), kernel_size, **changes)
+
+
+def mean(kernel_size=2, **changes):
+    return striate.avg_pool2d(image(), kernel_size, **changes)
+
+
+def resize(**changes):
+    return striate.interpolate(image(), **changes)
+
+
+def norm(x=None, **changes):
+    arguments = {"running_mean": a(6), "running_var": a(6), **changes}
+    return striate.batch_norm(image() if x is None else x, **arguments)
+
+
+def overlapping_out():
+    memory = a(2, 6, 11, 11)
+    return conv(
+        input=memory[:, :, :9, :9], weight=a(6, 6, 3, 3), padding=1, out=memory[:, :, 2:, 2:]
+    )
+
+
+def out_over_weight():
+    memory = a(1200)
+    return conv(weight=memory[:432].reshape(8, 6, 3, 3), out=memory[400:1184].reshape(2, 8, 7, 7))
+
+
+def read_only(x):
+    x.flags.writeable = False
+    return x
+
+
+def matrix(x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.matrix(x)
+
+
+def max_grad(**changes):
+    arguments = {
+        "input_shape": (1, 1, 4, 4),
+        "indices": np.zeros((1, 1, 2, 2), np.int64),
+        "grad_output": a(1, 1, 2, 2),
+        **changes,
+    }
+    return striate.max_pool2d_input_grad(**arguments)
+
+
+E, T = ValueError, TypeError
+
+# name: (call, exception, what the message must match). (?i) where only the words matter.
+BAD_CALLS = {
+    # -- stride, dilation, groups, padding of a convolution
+    "stride zero": (lambda: conv(stride=0), E, r"conv2d.*stride.*0"),
+    "stride zero on one axis": (lambda: conv(stride=(1, 0)), E, r"conv2d.*stride.*\(1, 0\)"),
+    "stride negative": (lambda: conv(stride=-1), E, r"conv2d.*stride.*-1"),
+    "stride float": (lambda: conv(stride=1.5), T, r"conv2d.*stride.*1\.5"),
+    "stride whole float": (lambda: conv(stride=2.0), T, r"conv2d.*stride.*2\.0"),
+    "stride nan": (lambda: conv(stride=float("nan")), T, r"conv2d.*stride.*nan"),
+    "stride bool": (lambda: conv(stride=True), T, r"conv2d.*stride.*True"),
+    "stride None": (lambda: conv(stride=None), T, r"conv2d.*stride.*None"),
+    "stride text": (lambda: conv(stride="2"), T, r"conv2d.*stride.*'2'"),
+    "stride of wrong length": (lambda: conv(stride=(1, 1, 1)), E, r"conv2d.*stride.*\(1, 1, 1\)"),
+    "stride of no length": (lambda: conv(stride=()), E, r"conv2d.*stride.*\(\)"),
+    "stride huge": (lambda: conv(stride=2**70), E, r"conv2d.*stride"),
+    "dilation zero": (lambda: conv(dilation=0), E, r"conv2d.*dilation.*0"),
+    "dilation negative": (lambda: conv(dilation=(1, -2)), E, r"conv2d.*dilation.*-2"),
+    "dilation too large": (
+        lambda: conv(dilation=5),
+        E,
+        r"(?i)conv2d.*(kernel|window|extent|weight)",
+    ),
+    "dilation huge": (lambda: conv(dilation=HUGE), E, r"conv2d"),
+    "dilation of wrong length": (lambda: conv(dilation=(1,)), E, r"conv2d.*dilation.*\(1,\)"),
+    "groups zero": (lambda: conv(groups=0), E, r"conv2d.*groups.*0"),
+    "groups negative": (lambda: conv(groups=-3), E, r"conv2d.*groups.*-3"),
+    "groups float": (lambda: conv(groups=2.0), T, r"conv2d.*groups.*2\.0"),
+    "groups not dividing the input": (lambda: conv(groups=4), E, r"conv2d.*groups=4.*6 .*channels"),
+    "groups not dividing the output": (
+        lambda: conv(groups=3, weight=a(8, 2, 3, 3)),
+        E,
+        r"conv2d.*groups=3.*8 .*channels",
+    ),
+    "groups huge": (lambda: conv(groups=HUGE), E, r"conv2d.*groups"),
+    "padding negative": (lambda: conv(padding=-1), E, r"conv2d.*padding.*-1"),
+    "padding negative on one side": (
+        lambda: conv(padding=((0, 0), (1, -1))),
+        E,
+        r"conv2d.*padding.*-1",
+    ),
+    "padding huge": (lambda: conv(padding=HUGE), E, r"conv2d"),
+    "padding huge on both sides": (
+        lambda: conv(padding=((HUGE, HUGE), (HUGE, HUGE))),
+        E,
+        r"conv2d",
+    ),
+    "padding past int64": (lambda: conv(padding=2**64), E, r"conv2d.*padding"),
+    "padding whose output overflows": (lambda: conv(padding=2**33), (E, MemoryError), r"conv2d"),
+    "padding float": (lambda: conv(padding=0.5), T, r"conv2d.*padding.*0\.5"),
+    "padding unknown word": (lambda: conv(padding="full"), E, r"conv2d.*padding.*'full'"),
+    "padding of wrong length": (
+        lambda: conv(padding=(1, 1, 1)),
+        E,
+        r"conv2d.*padding.*\(1, 1, 1\)",
+    ),
+    "padding triples": (lambda: conv(padding=((1, 1, 1), (1, 1, 1))), E, r"conv2d.*padding"),
+    "padding None": (lambda: conv(padding=None), T, r"conv2d.*padding.*None"),
+    "kernel larger than the input": (
+        lambda: conv(input=a(1, 6, 2, 9)),
+        E,
+        r"(?i)conv2d.*(kernel|window|weight).*",
+    ),
+    "kernel of no size": (lambda: conv(weight=a(8, 6, 0, 3)), E, r"(?i)conv2d.*(kernel|weight).*0"),
+    # -- ranks, channels, dtypes, kinds of array
+    "input of rank 3": (lambda: conv(input=a(6, 9, 9)), E, r"conv2d.*input.*\(6, 9, 9\)"),
+    "input of rank 5": (lambda: conv(input=a(1, 1, 6, 9, 9)), E, r"conv2d.*input"),
+    "input of rank 0": (lambda: conv(input=f32(1)), (E, T), r"conv2d.*input"),
+    "weight of rank 3": (lambda: conv(weight=a(8, 6, 3)), E, r"conv2d.*weight.*\(8, 6, 3\)"),
+    "conv1d of an image": (lambda: striate.conv1d(image(), a(8, 6, 3)), E, r"conv1d.*input"),
+    "conv3d of an image": (lambda: striate.conv3d(image(), a(8, 6, 3, 3, 3)), E, r"conv3d.*input"),
+    "channels that differ": (lambda: conv(weight=a(8, 5, 3, 3)), E, r"conv2d.*6 channels.*weight"),
+    "bias of wrong length": (lambda: conv(bias=a(7)), E, r"conv2d.*bias.*\(7,\)"),
+    "bias of rank 2": (lambda: conv(bias=a(8, 1)), E, r"conv2d.*bias.*\(8, 1\)"),
+    "bias of another dtype": (lambda: conv(bias=a(8, dtype=f64)), T, r"conv2d.*float64"),
+    "weight of another dtype": (
+        lambda: conv(weight=a(8, 6, 3, 3, dtype=f64)),
+        T,
+        r"conv2d.*float32.*float64",
+    ),
+    "float16": (lambda: conv(input=a(1, 6, 9, 9, dtype=np.float16)), T, r"conv2d.*float16"),
+    "longdouble": (
+        lambda: conv(input=a(1, 6, 9, 9, dtype=np.longdouble)),
+        T,
+        r"conv2d.*(longdouble|float128)",
+    ),
+    "integers": (lambda: conv(input=a(1, 6, 9, 9, dtype=int)), T, r"conv2d.*int64"),
+    "integer weight": (lambda: conv(weight=a(8, 6, 3, 3, dtype=np.int8)), T, r"conv2d.*int8"),
+    "booleans": (lambda: conv(input=a(1, 6, 9, 9, dtype=bool)), T, r"conv2d.*bool"),
+    "objects": (lambda: conv(input=a(1, 6, 9, 9).astype(object)), T, r"conv2d.*object"),
+    "texts": (lambda: conv(input=np.full((1, 6, 9, 9), "x")), T, r"conv2d.*(str|<U1)"),
+    "complex": (lambda: conv(input=a(1, 6, 9, 9, dtype=np.complex64)), T, r"conv2d.*complex64"),
+    "dates": (lambda: conv(input=np.zeros((1, 6, 9, 9), "M8[s]")), T, r"conv2d.*datetime64"),
+    "records": (lambda: conv(input=np.zeros((1, 6, 9, 9), [("x", f32)])), T, r"conv2d"),
+    "masked array": (lambda: conv(input=np.ma.masked_less(image(), 2)), T, r"(?i)conv2d.*mask"),
+    "masked weight": (lambda: conv(weight=np.ma.ones((8, 6, 3, 3), f32)), T, r"(?i)conv2d.*mask"),
+    "matrix": (lambda: striate.relu(matrix(a(2, 2))), T, r"(?i)relu.*matrix"),
+    "None": (lambda: conv(input=None), T, r"conv2d.*input.*(None|object)"),
+    "weight None": (lambda: conv(weight=None), T, r"conv2d.*weight.*(None|object)"),
+    "a word": (lambda: conv(input="image.png"), T, r"conv2d.*input"),
+    "a ragged list": (lambda: conv(input=[[1.0], [1.0, 2.0]]), (E, T), r"conv2d.*input"),
+    "a dict": (lambda: conv(input={"a": 1}), T, r"conv2d.*input"),
+    # -- products that overflow: claims of size through stride-0 views
+    "output of 2^63 numbers": (
+        lambda: striate.conv2d(giant(2**20, 1, 2**20, 2**20), a(8, 1, 1, 1)),
+        E,
+        r"conv2d",
+    ),
+    "output of 2^61 numbers": (
+        lambda: striate.conv2d(giant(2**20, 1, 2**20, 2**20), a(2, 1, 1, 1)),
+        (E, MemoryError),
+        r"(?i)conv2d|memory|alloc",
+    ),
+    "output past memory": (
+        lambda: striate.conv2d(giant(2**15, 1, 2**15, 2**15), a(1, 1, 1, 1)),
+        (E, MemoryError),
+        r"(?i)conv2d|memory|alloc",
+    ),
+    "weight gradient of a giant": (
+        lambda: weight_grad(weight_shape=(2**31, 2**31, 3, 3)),
+        (E, MemoryError),
+        r"conv2d_weight_grad",
+    ),
+    "input gradient of a giant": (
+        lambda: input_grad(input_shape=(2**40, 6, 2**40, 9)),
+        (E, MemoryError),
+        r"conv2d_input_grad",
+    ),
+    "padding to a giant": (
+        lambda: striate.pad(image(), ((0, HUGE), (0, HUGE))),
+        (E, MemoryError),
+        r"pad",
+    ),
+    "upsampling to a giant": (
+        lambda: striate.upsample_zeros(image(), HUGE),
+        (E, MemoryError),
+        r"upsample_zeros",
+    ),
+    "interpolation to a giant": (
+        lambda: resize(size=(HUGE, HUGE)),
+        (E, MemoryError),
+        r"interpolate",
+    ),
+    # -- out= and memory_format=
+    "out overlaps the input": (overlapping_out, E, r"(?i)conv2d.*out.*(overlap|shar)"),
+    "out overlaps the weight": (out_over_weight, E, r"(?i)conv2d.*out.*(overlap|shar)"),
+    "out with stride 0": (
+        lambda: conv(
+            out=np.lib.stride_tricks.as_strided(a(1), (2, 8, 7, 7), (0, 0, 0, 0), writeable=True)
+        ),
+        E,
+        r"conv2d.*out",
+    ),
+    "out of wrong shape": (lambda: conv(out=a(2, 8, 7, 6)), E, r"conv2d.*out.*\(2, 8, 7, 6\)"),
+    "out of wrong dtype": (lambda: conv(out=a(2, 8, 7, 7, dtype=f64)), T, r"conv2d.*out.*float64"),
+    "out read-only": (
+        lambda: conv(out=read_only(a(2, 8, 7, 7))),
+        E,
+        r"(?i)conv2d.*out.*(read.only|writ)",
+    ),
+    "out a list": (lambda: conv(out=[[0.0]]), T, r"conv2d.*out.*list"),
+    "out byte-swapped": (
+        lambda: conv(out=np.empty((2, 8, 7, 7), np.dtype(f32).newbyteorder())),
+        (T, E),
+        r"conv2d.*out",
+    ),
+    "out of a pool": (lambda: pool(out=a(2, 6, 4, 5)), E, r"max_pool2d.*out.*\(2, 6, 4, 5\)"),
+    "out of a linear": (
+        lambda: striate.linear(a(2, 3), a(4, 3), out=a(2, 3)),
+        E,
+        r"linear.*out.*\(2, 3\)",
+    ),
+    "unknown memory format": (
+        lambda: conv(memory_format="nhwc"),
+        E,
+        r"conv2d.*memory_format.*'nhwc'",
+    ),
+    "memory format a number": (lambda: conv(memory_format=3), (T, E), r"conv2d.*memory_format.*3"),
+    # -- gradients of a convolution, transposed convolution
+    "gradient of wrong size": (
+        lambda: input_grad(grad_output=a(2, 8, 7, 6)),
+        E,
+        r"conv2d_input_grad.*\(2, 8, 7, 6\)",
+    ),
+    "gradient of wrong batch": (
+        lambda: weight_grad(grad_output=a(3, 8, 7, 7)),
+        E,
+        r"conv2d_weight_grad.*\(3, 8, 7, 7\)",
+    ),
+    "gradient of wrong channels": (
+        lambda: input_grad(grad_output=a(2, 7, 7, 7)),
+        E,
+        r"conv2d_input_grad.*\(2, 7, 7, 7\)",
+    ),
+    "input shape of wrong channels": (
+        lambda: input_grad(input_shape=(2, 5, 9, 9)),
+        E,
+        r"conv2d_input_grad.*5 channels",
+    ),
+    "input shape too short": (
+        lambda: input_grad(input_shape=(2, 6, 9)),
+        E,
+        r"conv2d_input_grad.*input.*\(2, 6, 9\)",
+    ),
+    "input shape negative": (
+        lambda: input_grad(input_shape=(2, 6, -9, 9)),
+        E,
+        r"conv2d_input_grad.*-9",
+    ),
+    "input shape of floats": (
+        lambda: input_grad(input_shape=(2, 6, 9.0, 9)),
+        T,
+        r"conv2d_input_grad.*9\.0",
+    ),
+    "weight shape of wrong channels": (
+        lambda: weight_grad(weight_shape=(8, 5, 3, 3)),
+        E,
+        r"conv2d_weight_grad.*6 channels",
+    ),
+    "weight shape too long": (
+        lambda: weight_grad(weight_shape=(8, 6, 3, 3, 3)),
+        E,
+        r"conv2d_weight_grad.*weight.*\(8, 6, 3, 3, 3\)",
+    ),
+    "gradient of another dtype": (
+        lambda: weight_grad(grad_output=a(2, 8, 7, 7, dtype=f64)),
+        T,
+        r"conv2d_weight_grad.*float64",
+    ),
+    "bias gradient of a vector": (
+        lambda: striate.conv_bias_grad(a(3)),
+        E,
+        r"conv_bias_grad.*\(3,\)",
+    ),
+    "transpose: channels that differ": (
+        lambda: transpose(weight=a(5, 4, 3, 3)),
+        E,
+        r"conv_transpose2d.*input.*6",
+    ),
+    "transpose: output padding too large": (
+        lambda: transpose(output_padding=1),
+        E,
+        r"conv_transpose2d.*output_padding.*1",
+    ),
+    "transpose: output padding negative": (
+        lambda: transpose(stride=2, output_padding=-1),
+        E,
+        r"conv_transpose2d.*output_padding.*-1",
+    ),
+    "transpose: nothing left": (lambda: transpose(padding=9), E, r"conv_transpose2d.*padding"),
+    "transpose: bias": (lambda: transpose(bias=a(5)), E, r"conv_transpose2d.*bias.*\(5,\)"),
+    # -- pooling
+    "pool: kernel zero": (lambda: pool(0), E, r"max_pool2d.*kernel.*0"),
+    "pool: kernel negative": (lambda: mean(-2), E, r"avg_pool2d.*kernel.*-2"),
+    "pool: kernel float": (lambda: pool(2.0), T, r"max_pool2d.*kernel.*2\.0"),
+    "pool: kernel too large": (lambda: pool(10), E, r"max_pool2d.*kernel.*10"),
+    "pool: kernel huge": (lambda: mean(HUGE), E, r"avg_pool2d.*kernel"),
+    "pool: stride zero": (lambda: pool(2, stride=0), E, r"max_pool2d.*stride.*0"),
+    "pool: dilation zero": (lambda: pool(2, dilation=0), E, r"max_pool2d.*dilation.*0"),
+    "pool: padding past half the kernel": (
+        lambda: pool(2, padding=2),
+        E,
+        r"(?i)max_pool2d.*padding.*half",
+    ),
+    "pool: padding negative": (lambda: mean(3, padding=-1), E, r"avg_pool2d.*padding.*-1"),
+    "pool: divisor zero": (
+        lambda: mean(2, divisor_override=0),
+        E,
+        r"avg_pool2d.*divisor_override.*0",
+    ),
+    "pool: a matrix": (lambda: striate.max_pool2d(a(4, 4), 2), E, r"max_pool2d.*input.*\(4, 4\)"),
+    "pool: integers": (
+        lambda: striate.max_pool2d(a(1, 1, 4, 4, dtype=int), 2),
+        T,
+        r"max_pool2d.*int64",
+    ),
+    "pool: no pixel": (lambda: striate.max_pool2d(a(1, 1, 0, 4), 2), E, r"max_pool2d"),
+    "pool: index past the input": (
+        lambda: max_grad(indices=np.full((1, 1, 2, 2), 16)),
+        E,
+        r"(?i)max_pool2d_input_grad.*16",
+    ),
+    "pool: index negative": (
+        lambda: max_grad(indices=np.full((1, 1, 2, 2), -1)),
+        E,
+        r"(?i)max_pool2d_input_grad.*-1",
+    ),
+    "pool: indices of floats": (
+        lambda: max_grad(indices=a(1, 1, 2, 2)),
+        T,
+        r"max_pool2d_input_grad.*indices.*float32",
+    ),
+    "pool: indices of another shape": (
+        lambda: max_grad(indices=np.zeros((1, 1, 2, 3), int)),
+        E,
+        r"max_pool2d_input_grad.*indices",
+    ),
+    "pool: gradient of wrong size": (
+        lambda: striate.avg_pool2d_input_grad((1, 1, 4, 4), a(1, 1, 3, 3), 2),
+        E,
+        r"avg_pool2d_input_grad.*\(1, 1, 3, 3\)",
+    ),
+    "global pool of a matrix": (lambda: striate.global_avg_pool(a(4, 4)), E, r"global_avg_pool"),
+    # -- resampling, padding
+    "downsample by zero": (lambda: striate.downsample(image(), 0), E, r"downsample.*factor.*0"),
+    "downsample by a float": (
+        lambda: striate.downsample(image(), 1.5),
+        T,
+        r"downsample.*factor.*1\.5",
+    ),
+    "downsample a vector": (lambda: striate.downsample(a(5), 2), E, r"downsample.*\(5,\)"),
+    "upsample by zero": (
+        lambda: striate.upsample_zeros(image(), 0),
+        E,
+        r"upsample_zeros.*factor.*0",
+    ),
+    "upsample to an impossible size": (
+        lambda: striate.upsample_zeros(image(), 2, output_size=(16, 16)),
+        E,
+        r"upsample_zeros.*output_size.*\(16, 16\)",
+    ),
+    "interpolate to nothing": (lambda: resize(size=0), E, r"interpolate.*size.*0"),
+    "interpolate without a size": (lambda: resize(), E, r"interpolate.*size.*scale_factor"),
+    "interpolate with two sizes": (
+        lambda: resize(size=4, scale_factor=2),
+        E,
+        r"interpolate.*size.*scale_factor",
+    ),
+    "interpolate by zero": (lambda: resize(scale_factor=0.0), E, r"interpolate.*scale_factor.*0"),
+    "interpolate by nan": (
+        lambda: resize(scale_factor=float("nan")),
+        E,
+        r"interpolate.*scale_factor.*nan",
+    ),
+    "interpolate by infinity": (
+        lambda: resize(scale_factor=float("inf")),
+        E,
+        r"interpolate.*scale_factor.*inf",
+    ),
+    "interpolate in an unknown mode": (
+        lambda: resize(size=4, mode="cubist"),
+        E,
+        r"interpolate.*mode.*'cubist'",
+    ),
+    "interpolate an image trilinearly": (
+        lambda: resize(size=4, mode="trilinear"),
+        E,
+        r"interpolate.*trilinear",
+    ),
+    "interpolate nothing": (lambda: striate.interpolate(a(1, 1, 0, 4), size=4), E, r"interpolate"),
+    "interpolate nearest to corners": (
+        lambda: resize(size=4, mode="nearest", align_corners=True),
+        E,
+        r"interpolate.*align_corners",
+    ),
+    "pad of wrong length": (lambda: striate.pad(image(), ((1, 1),)), E, r"pad.*\(\(1, 1\),\)"),
+    "pad with floats": (lambda: striate.pad(image(), 1.0), T, r"pad.*1\.0"),
+    "pad with a text": (lambda: striate.pad(image(), 1, value="x"), T, r"pad.*value"),
+    # -- linear, softmax, batch norm, pointwise, loss, dropout
+    "linear: features that differ": (
+        lambda: striate.linear(a(2, 3), a(4, 5)),
+        E,
+        r"linear.*3.*5|linear.*5.*3",
+    ),
+    "linear: weight of rank 1": (
+        lambda: striate.linear(a(2, 3), a(3)),
+        E,
+        r"linear.*weight.*\(3,\)",
+    ),
+    "linear: bias": (lambda: striate.linear(a(2, 3), a(4, 3), a(3)), E, r"linear.*bias.*\(3,\)"),
+    "linear: a number": (lambda: striate.linear(f32(2), a(4, 3)), (E, T), r"linear.*input"),
+    "linear: dtypes": (
+        lambda: striate.linear(a(2, 3), a(4, 3, dtype=f64)),
+        T,
+        r"linear.*float32.*float64",
+    ),
+    "softmax: axis past the end": (lambda: striate.softmax(a(2, 3), 2), E, r"softmax.*dim.*2"),
+    "softmax: axis before the start": (
+        lambda: striate.log_softmax(a(2, 3), -3),
+        E,
+        r"log_softmax.*dim.*-3",
+    ),
+    "softmax: axis a float": (lambda: striate.softmax(a(2, 3), 0.0), T, r"softmax.*dim.*0\.0"),
+    "softmax: a number": (lambda: striate.softmax(f32(2), 0), (E, T), r"softmax"),
+    "batch norm: mean": (lambda: norm(running_mean=a(5)), E, r"batch_norm.*running_mean.*\(5,\)"),
+    "batch norm: variance": (lambda: norm(running_var=a(6, 1)), E, r"batch_norm.*running_var"),
+    "batch norm: weight": (lambda: norm(weight=a(7)), E, r"batch_norm.*weight.*\(7,\)"),
+    "batch norm: bias": (lambda: norm(bias=a(7)), E, r"batch_norm.*bias.*\(7,\)"),
+    "batch norm: one value a channel": (
+        lambda: norm(a(1, 6, 1, 1), training=True),
+        E,
+        r"(?i)batch_norm.*(one|1|more than).*value",
+    ),
+    "batch norm: a vector": (lambda: norm(a(6)), E, r"batch_norm.*\(6,\)"),
+    "batch norm: eps negative": (lambda: norm(eps=-1.0), E, r"batch_norm.*eps.*-1"),
+    "batch norm: no statistics": (
+        lambda: norm(running_mean=None, running_var=None),
+        (E, T),
+        r"batch_norm.*running_mean",
+    ),
+    "relu: integers": (lambda: striate.relu(np.arange(3)), T, r"relu.*int64"),
+    "sigmoid: masked": (lambda: striate.sigmoid(np.ma.ones(3, f32)), T, r"(?i)sigmoid.*mask"),
+    "tanh: None": (lambda: striate.tanh(None), T, r"tanh.*(None|object)"),
+    "cross entropy: class past the end": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0, 3])),
+        E,
+        r"cross_entropy.*3",
+    ),
+    "cross entropy: class negative": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0, -1])),
+        E,
+        r"cross_entropy.*-1",
+    ),
+    "cross entropy: too few targets": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0])),
+        E,
+        r"cross_entropy.*target",
+    ),
+    "cross entropy: targets of floats": (
+        lambda: striate.cross_entropy(a(2, 3), a(2)),
+        (T, E),
+        r"cross_entropy.*target",
+    ),
+    "cross entropy: unknown reduction": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0, 1]), reduction="max"),
+        E,
+        r"cross_entropy.*reduction.*'max'",
+    ),
+    "dropout: probability past 1": (
+        lambda: striate.dropout(a(2, 3), 1.5, True, 0),
+        E,
+        r"dropout.*1\.5",
+    ),
+    "dropout: probability nan": (
+        lambda: striate.dropout(a(2, 3), float("nan"), True, 0),
+        E,
+        r"dropout.*nan",
+    ),
+    # -- the process
+    "no thread": (lambda: striate.set_num_threads(0), E, r"set_num_threads.*0"),
+    "threads negative": (lambda: striate.set_num_threads(-2), E, r"set_num_threads.*-2"),
+    "threads float": (lambda: striate.set_num_threads(2.5), T, r"set_num_threads|int"),
+    "unknown instruction set": (lambda: _core.set_isa("mmx"), E, r"(?i)isa.*mmx"),
+}
+
+
+def complaint(call, exception, pattern):
+    """None if the call fails as promised, else what it did."""
+    try:
+        result = call()
+    except exception as error:
+        if re.search(pattern, str(error)):
+            return None
+        return f"message {str(error)!r} does not match {pattern!r}"
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"
+    return f"returned {type(result).__name__} instead of raising"
+
+
+def test_table_is_large_enough():
+    assert len(BAD_CALLS) >= 60
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_bad_call(name):
+    fault = complaint(*BAD_CALLS[name])
+    assert fault is None, fault
+    good = conv()  # the library still answers
+    assert (good == 54).all()
+
+
+def test_no_crash_in_a_process_of_its_own():
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import test_bad_calls as t; t.run_all()"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stdout.split() == [str(len(BAD_CALLS))]
+
+
+def run_all():
+    """Make every bad call, whatever it raises, and print how many came back."""
+    for call, _, _ in BAD_CALLS.values():
+        complaint(call, Exception, "")
+    print(len(BAD_CALLS))
+
+
+BAD_VARIABLES = (
+    *(("STRIATE_NUM_THREADS", value) for value in ("0", "-1", "two", "2.5", "9" * 30)),
+    *(("STRIATE_ISA", value) for value in ("mmx", "AVX9")),
+)
+
+
+@pytest.mark.parametrize("variable, value", BAD_VARIABLES)
+def test_bad_environment_variable(variable, value):
+    """A clear error that names the variable and the value."""
+    program = (
+        "import numpy as np, striate\n"
+        "x = np.ones((1, 1, 3, 3), np.float32)\n"
+        "striate.conv2d(x, x)\n"
+        "striate.get_num_threads()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 1, (ran.returncode, ran.stderr[-500:])
+    last = ran.stderr.strip().splitlines()[-1]
+    assert last.startswith("ValueError") and variable in last and repr(value)[1:-1] in last, last

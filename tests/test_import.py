@@ -1,0 +1,67 @@
+"""What `import striate` costs: the modules that it adds to NumPy's are listed, all of them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ADDED = {
+    "striate",
+    "striate._core",
+    "striate.autograd",
+    "striate.autograd.arithmetic",
+    "striate.autograd.arrays",
+    "striate.autograd.finite_differences",
+    "striate.autograd.tape",
+    "striate.autograd.tensor",
+    "striate.ops",
+    "striate.ops.arguments",
+    "striate.ops.avg_pool",
+    "striate.ops.conv",
+    "striate.ops.conv_grad",
+    "striate.ops.conv_transpose",
+    "striate.ops.explain",
+    "striate.ops.linear",
+    "striate.ops.loss",
+    "striate.ops.max_pool",
+    "striate.ops.norm",
+    "striate.ops.pointwise",
+    "striate.ops.resample",
+    "striate.ops.threads",
+}
+
+
+def run(program):
+    return subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+
+def test_import_adds_exactly_these_modules():
+    done = run(
+        "import json, sys, numpy\n"
+        "before = set(sys.modules)\n"
+        "import striate\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    assert done.stderr == ""
+    assert set(json.loads(done.stdout)) - {"__future__"} == ADDED  # NumPy 1 brings that one
+
+
+def test_rooms_are_imported_when_named():
+    done = run(
+        "import sys, striate\n"
+        "assert 'striate.nn' not in sys.modules and 'nn' in dir(striate)\n"
+        "striate.nn.ReLU, striate.optim.SGD\n"
+        "assert 'striate.nn' in sys.modules\n"
+        "for name in striate.autograd.__all__: getattr(striate.autograd, name)\n"
+        "for name in set(striate.__all__) - set(striate._LAZY): getattr(striate, name)\n"
+        "try: striate.nothing\n"
+        "except AttributeError as error: print(error)"
+    )
+    assert done.stdout == "module 'striate' has no attribute 'nothing'\n"
+
+
+def test_the_type_annotations_are_announced():
+    done = run("import striate; print(*striate.__path__)")
+    assert (Path(done.stdout.strip()) / "py.typed").exists()

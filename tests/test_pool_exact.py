@@ -1,0 +1,178 @@
+"""Pooling and its gradients equal the oracle bit for bit, on every instruction set, 1-3 threads.
+
+Maxima and sums of small integers are exact, and a mean is one correctly rounded division of such
+a sum; only the gradient of a mean adds rounded shares, and has a tolerance where they do round.
+"""
+
+import numpy as np
+import pytest
+import reference as ref
+import striate
+from problems import LAYOUTS, lay_out, pool_problem, rng_of
+from striate import _core
+
+SEED = 2
+PROBLEMS = 600
+BATCH = 100
+BATCHES = pytest.mark.parametrize("first", range(0, PROBLEMS, BATCH))
+
+
+def function(name, problem):
+    kind, _, suffix = name.partition("_pool")
+    return getattr(striate, f"{kind}_pool{problem.ndim}d{suffix}")
+
+
+def max_pool_mistakes(problem, machines):
+    x, g = problem.input(), problem.grad_output()
+    want, want_indices = ref.max_pool(x, **problem.window)
+    want_grad = ref.scatter_add(x.shape, want_indices, g)
+    for machine in machines:
+        y, indices = function("max_pool", problem)(x, **problem.window, return_indices=True)
+        alone = function("max_pool", problem)(x, **problem.window)
+        grad = function("max_pool_input_grad", problem)(x.shape, indices, g)
+        right = (
+            np.array_equal(y, want)
+            and np.array_equal(alone, want)
+            and np.array_equal(indices, want_indices)
+            and np.array_equal(grad, want_grad)
+            and y.dtype == alone.dtype == grad.dtype == problem.dtype
+            and indices.dtype == np.int64
+        )
+        if not right:
+            yield f"max_pool {machine}: {problem}"
+        if (y * g).sum(dtype=np.float64) != (x * grad).sum(dtype=np.float64):
+            yield f"max_pool adjoint defect {machine}: {problem}"
+
+
+@BATCHES
+def test_max_pool(first, machines):
+    wrong = [
+        line
+        for index in range(first, first + BATCH)
+        for line in max_pool_mistakes(pool_problem(SEED, index, dilated=True), machines)
+    ]
+    assert not wrong, "\n".join(wrong[:10])
+
+
+def avg_pool_mistakes(problem, machines):
+    rng = rng_of(SEED + 9, problem.index)
+    rules = {
+        "count_include_pad": bool(rng.random() < 0.5),
+        "divisor_override": (None, None, 1, 8)[rng.integers(4)],
+    }
+    window = {**problem.dense_window, **rules}
+    x, g = problem.input(), problem.grad_output()
+    want = ref.avg_pool(x, **window).astype(problem.dtype)
+    want_grad = ref.avg_pool_input_grad(x.shape, g, **window)
+    # Shares of a power of two are exact in any order of the additions; others round.
+    exact = rules["divisor_override"] is not None
+    room = 0 if exact else 32 * np.finfo(problem.dtype).eps
+    for machine in machines:
+        y = function("avg_pool", problem)(x, **window)
+        grad = function("avg_pool_input_grad", problem)(x.shape, g, **window)
+        if y.dtype != problem.dtype or not np.array_equal(y, want):
+            yield f"avg_pool {rules} {machine}: {problem}"
+        if grad.shape != x.shape or not np.allclose(grad, want_grad, rtol=room, atol=8 * room):
+            yield f"avg_pool_input_grad {rules} {machine}: {problem}"
+
+
+@BATCHES
+def test_avg_pool(first, machines):
+    wrong = [
+        line
+        for index in range(first, first + BATCH)
+        for line in avg_pool_mistakes(pool_problem(SEED + 3, index, dilated=False), machines)
+    ]
+    assert not wrong, "\n".join(wrong[:10])
+
+
+@pytest.mark.parametrize("ndim", (1, 2, 3))
+def test_global_pools(ndim, machines):
+    """They reduce every spatial axis to one pixel and keep the axes."""
+    rng = np.random.default_rng(ndim)
+    x = rng.integers(-3, 4, (2, 19, *(4, 8, 2)[:ndim])).astype(np.float32)
+    axes = tuple(range(2, x.ndim))
+    for layout in LAYOUTS:
+        laid = lay_out(x, layout, rng)
+        for machine in machines:
+            largest, mean = striate.global_max_pool(laid), striate.global_avg_pool(laid)
+            assert np.array_equal(largest, laid.max(axis=axes, keepdims=True)), (machine, layout)
+            assert np.array_equal(mean, laid.mean(axis=axes, keepdims=True)), (machine, layout)
+
+
+# ---- NaN, infinities, denormals ----------------------------------------------------------
+
+
+def test_nan_wins_everywhere_alike(machines):
+    """The same NaN and the same index for every tail, layout, instruction set and thread count."""
+    window = {
+        "kernel_size": (3, 3),
+        "stride": (2, 2),
+        "padding": ((1, 1), (1, 1)),
+        "dilation": (1, 1),
+        "ceil_mode": True,
+    }
+    for channels in (1, 3, 7, 8, 9, 15, 16, 17, 33):
+        rng = np.random.default_rng(channels)
+        x = rng.standard_normal((2, channels, 9, 11)).astype(np.float32)
+        special = rng.choice((np.nan, np.inf, -np.inf, -0.0), x.shape)
+        x = np.where(rng.random(x.shape) < 0.15, special, x).astype(np.float32)
+        want, want_indices = ref.max_pool(x, **window)
+        for layout in ("contiguous", "channels_last", "transposed", "negative"):
+            laid = lay_out(x, layout, rng)
+            for machine in machines:
+                y, indices = striate.max_pool2d(laid, **window, return_indices=True)
+                np.testing.assert_array_equal(y, want, f"{channels=} {layout} {machine}")
+                np.testing.assert_array_equal(
+                    indices, want_indices, f"{channels=} {layout} {machine}"
+                )
+                alone = striate.max_pool2d(laid, **window)
+                np.testing.assert_array_equal(alone, want, f"{channels=} {layout} {machine}")
+
+
+def test_minus_infinity_is_found_and_padding_is_not():
+    """A window of -inf alone answers -inf at its first pixel, not at a padded one."""
+    x = np.full((1, 9, 4, 4), -np.inf, np.float32)
+    y, indices = striate.max_pool2d(x, 2, padding=1, return_indices=True)
+    assert (y == -np.inf).all()
+    np.testing.assert_array_equal(indices[0, 0], [[0, 1, 3], [4, 5, 7], [12, 13, 15]])
+
+
+def test_maximum_of_denormals(machines):
+    """Pooling compares denormals as the numbers they are: flushed, they would all tie."""
+    tiny = np.float32(1e-42)
+    x = np.array([1, 3, 2, 5, 4, 7, 6, 9] * 8, np.float32).reshape(1, 4, 4, 4) * tiny
+    want, _ = ref.max_pool(
+        x, kernel_size=(2, 2), stride=(2, 2), padding=((0, 0),) * 2, dilation=(1, 1)
+    )
+    for machine in machines:
+        assert np.array_equal(striate.max_pool2d(x, 2), want), machine
+
+
+def test_ties_go_to_the_first_pixel(machines):
+    """PyTorch's rule; lecture 001 would pay every tied pixel, lecture 000 picks one."""
+    x = np.zeros((1, 17, 6, 6), np.float32)
+    for machine in machines:
+        _, indices = striate.max_pool2d(x, 3, return_indices=True)
+        np.testing.assert_array_equal(indices[0, 0], [[0, 3], [18, 21]], machine)
+        assert (indices == indices[:, :1]).all(), machine
+
+
+@pytest.mark.parametrize("layout", ("contiguous", "channels_last"))
+def test_same_bits_for_any_thread_count(layout, isas):
+    rng = np.random.default_rng(4)
+    x = lay_out(rng.standard_normal((4, 35, 61, 59)).astype(np.float32), layout, rng)
+    g = lay_out(rng.standard_normal((4, 35, 31, 30)).astype(np.float32), layout, rng)
+    for isa in isas:
+        _core.set_isa(isa)
+        bits = set()
+        for threads in (1, 2, 3, 4):
+            striate.set_num_threads(threads)
+            y, indices = striate.max_pool2d(x, 3, stride=2, padding=1, return_indices=True)
+            mean = striate.avg_pool2d(x, 3, stride=2, padding=1)
+            grads = (
+                striate.max_pool2d_input_grad(x.shape, indices, g),
+                striate.avg_pool2d_input_grad(x.shape, g, 3, stride=2, padding=1),
+            )
+            bits.add(b"".join(a.tobytes() for a in (y, indices, mean, *grads)))
+        assert len(bits) == 1, isa
