@@ -214,8 +214,8 @@ def test_bad_calls_of_conv2d(arguments, error, message):
         (lambda: ops.cross_entropy(X[0, 0], [-1] + [0] * 6), ValueError, "target names class -1"),
         (lambda: ops.mse_loss(X, X[0]), ValueError, "must have one shape"),
         (lambda: ops.mse_loss(X, X, "max"), ValueError, "reduction must be 'mean', 'sum' or"),
-        (lambda: striate.explain((3, 3), (3, 3)), ValueError, "1 to 3 spatial axes"),
-        (lambda: striate.explain(X.shape, W.shape, direction="up"), ValueError, "direction must"),
+        (lambda: striate.explain("conv2d", (3, 3), (3, 3)), ValueError, "must have 4 axes"),
+        (lambda: striate.explain("conv9d", X.shape, W.shape), ValueError, "op must be one of"),
         (lambda: striate.set_num_threads(0), ValueError, "threads"),
         (lambda: striate.set_num_threads(1.5), TypeError, "count must be an int"),
     ],
@@ -310,5 +310,11 @@ def test_num_threads_comes_back():
 
 
 def test_explain_names_the_choice():
-    told = striate.explain((1, 3, 8, 8), (4, 3, 3, 3), padding="same")
-    assert isinstance(told, dict) and told
+    told = striate.explain("conv2d", (1, 3, 8, 8), (4, 3, 3, 3), padding="same")
+    assert told["chosen"] == "tiles"
+    assert told["output_shape"] == (1, 4, 8, 8)
+    declined = {row["name"]: row["declined"] for row in told["candidates"]}
+    assert declined["tiles"] is None and "lanes" in declined["groups"]
+    assert list(declined)[-1] == "reference"
+    deep = striate.explain("conv2d_weight_grad", (1, 32, 8, 8), (32, 1, 3, 3), groups=32)
+    assert deep["chosen"] == "groups"
