@@ -29,6 +29,7 @@ struct Owner {
 // Two elements of one array never share memory if, axes sorted by stride, each stride clears the extent
 // of all finer axes. (Sufficient; arrays that interleave in stranger ways are not worth writing into.)
 bool overlaps_itself(const TensorView& view) {
+  if (view.size() == 0) return false;
   std::vector<std::pair<int64_t, int64_t>> axes;  // stride, extent
   for (int i = 0; i < view.rank; ++i) {
     const auto axis = static_cast<size_t>(i);
