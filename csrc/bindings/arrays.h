@@ -53,5 +53,6 @@ void without_gil(Call call) {
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_linear(py::module_& m);
+void bind_norm(py::module_& m);
 
 }  // namespace striate::python
