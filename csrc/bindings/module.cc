@@ -18,4 +18,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_conv(m);
   bind_linear(m);
   bind_norm(m);
+  bind_pointwise(m);
 }
