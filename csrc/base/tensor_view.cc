@@ -1,5 +1,7 @@
 #include "base/tensor_view.h"
 
+#include <cstdlib>
+
 namespace striate {
 namespace {
 
@@ -54,6 +56,25 @@ void set_dense_strides(TensorView& view, MemoryFormat format) {
     const auto axis = static_cast<size_t>(order[static_cast<size_t>(i)]);
     view.stride[axis] = next;
     next *= std::max<int64_t>(view.shape[axis], 1);
+  }
+}
+
+void set_strides_like(TensorView& view, const TensorView& model) {
+  std::array<size_t, kMaxRank> order{};  // slowest first
+  size_t count = 0;
+  set_dense_strides(view, MemoryFormat::contiguous);
+  for (size_t axis = 0; axis < model.dims().size(); ++axis) {
+    if (model.shape[axis] == 1) continue;
+    if (model.stride[axis] == 0 || model.shape[axis] == 0) return;
+    order[count++] = axis;
+  }
+  std::stable_sort(order.begin(), order.begin() + count, [&](size_t a, size_t b) {
+    return std::abs(model.stride[a]) > std::abs(model.stride[b]);
+  });
+  int64_t next = 1;
+  for (size_t i = count; i-- > 0;) {
+    view.stride[order[i]] = next;
+    next *= model.shape[order[i]];
   }
 }
 

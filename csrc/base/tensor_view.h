@@ -87,4 +87,8 @@ MemoryFormat result_format(const TensorView& input, const TensorView* second,
 /// Fills `view.stride` with the dense strides of its shape in `format`.
 void set_dense_strides(TensorView& view, MemoryFormat format);
 
+/// Fills `view.stride` with dense strides in the axis order of `model`, an array of the same shape. A
+/// broadcast array has no order: then contiguous.
+void set_strides_like(TensorView& view, const TensorView& model);
+
 }  // namespace striate

@@ -29,6 +29,7 @@ struct Owner {
 // Two elements of one array never share memory if, axes sorted by stride, each stride clears the extent
 // of all finer axes. (Sufficient; arrays that interleave in stranger ways are not worth writing into.)
 bool overlaps_itself(const TensorView& view) {
+  if (view.size() == 0) return false;
   std::vector<std::pair<int64_t, int64_t>> axes;  // stride, extent
   for (int i = 0; i < view.rank; ++i) {
     const auto axis = static_cast<size_t>(i);
@@ -84,13 +85,13 @@ TensorView view_of(const char* op, const char* name, const py::array& array) {
   return view;
 }
 
-py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
-  const int64_t count = checked_product(shape, op, "result");
-  TensorView layout;
-  layout.rank = static_cast<int>(shape.size());
-  std::copy(shape.begin(), shape.end(), layout.shape.begin());
-  set_dense_strides(layout, format);
-  const auto bytes = static_cast<size_t>(count * size_of(dtype));
+namespace {
+
+// `layout` is dense, in whatever axis order.
+py::array array_of(const char* op, const TensorView& layout) {
+  const std::span<const int64_t> shape = layout.dims();
+  const DType dtype = layout.dtype;
+  const auto bytes = static_cast<size_t>(checked_product(shape, op, "result") * size_of(dtype));
   auto owner = std::make_unique<Owner>(Owner{BufferPool::instance().acquire(bytes), bytes});
   const py::capsule base(owner.get(), [](void* pointer) {
     const std::unique_ptr<Owner> dying(static_cast<Owner*>(pointer));
@@ -101,6 +102,17 @@ py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype,
   std::vector<py::ssize_t> strides;
   for (size_t i = 0; i < shape.size(); ++i) strides.push_back(layout.stride[i] * size_of(dtype));
   return py::array(numpy_dtype(dtype), std::move(dims), std::move(strides), data, base);
+}
+
+}  // namespace
+
+py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
+  TensorView layout;
+  layout.dtype = dtype;
+  layout.rank = static_cast<int>(shape.size());
+  std::copy(shape.begin(), shape.end(), layout.shape.begin());
+  set_dense_strides(layout, format);
+  return array_of(op, layout);
 }
 
 std::optional<MemoryFormat> parse_format(const char* op, const Format& format) {
@@ -131,6 +143,16 @@ py::array result_array(const char* op, const py::object& out, std::span<const in
     if (input && share_memory(array, *input))
       fail_value(op, ": out shares memory with an input; give it memory of its own");
   return array;
+}
+
+py::array result_like(const char* op, const py::object& out, const TensorView& model,
+                      std::initializer_list<const py::array*> inputs) {
+  if (!out.is_none())
+    return result_array(op, out, model.dims(), model.dtype, MemoryFormat::contiguous, inputs);
+  checked_product(model.dims(), op, "result");
+  TensorView layout = model;
+  set_strides_like(layout, model);
+  return array_of(op, layout);
 }
 
 DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays) {

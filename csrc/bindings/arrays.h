@@ -35,6 +35,10 @@ std::optional<MemoryFormat> parse_format(const char* op, const Format& format);
 py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
                        MemoryFormat format, std::initializer_list<const py::array*> inputs);
 
+/// The same for a result with the shape, dtype and axis order of `model`.
+py::array result_like(const char* op, const py::object& out, const TensorView& model,
+                      std::initializer_list<const py::array*> inputs);
+
 /// TypeError unless all arrays (null ones aside) have one dtype; returns it.
 DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays);
 
@@ -52,5 +56,8 @@ void without_gil(Call call) {
 // One function a binding file; module.cc calls them all.
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
+void bind_linear(py::module_& m);
+void bind_norm(py::module_& m);
+void bind_pointwise(py::module_& m);
 
 }  // namespace striate::python

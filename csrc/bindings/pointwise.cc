@@ -1,0 +1,92 @@
+// Activations, softmax and log-softmax: ops whose result has the input's shape and layout.
+#include "ops/pointwise.h"
+
+#include "bindings/arrays.h"
+#include "ops/softmax.h"
+
+namespace striate::python {
+namespace {
+
+py::array forward(const char* op, Activation activation, const py::array& input, const py::object& out) {
+  common_dtype(op, {{"input", &input}});
+  const TensorView x = view_of(op, "input", input);
+  py::array result = result_like(op, out, x, {&input});
+  const TensorView y = view_of(op, "out", result);
+  without_gil([&] { activate(activation, x, y); });
+  return result;
+}
+
+void check_same_shape(const char* op, const TensorView& output, const TensorView& grad_output) {
+  if (!std::equal(output.dims().begin(), output.dims().end(), grad_output.dims().begin(),
+                  grad_output.dims().end()))
+    fail_value(op, ": grad_output must have the output's shape ", tuple_text(output.dims()), ", got ",
+               tuple_text(grad_output.dims()));
+}
+
+py::array gradient(const char* op, Activation activation, const py::array& output,
+                   const py::array& grad_output, const py::object& out) {
+  common_dtype(op, {{"output", &output}, {"grad_output", &grad_output}});
+  const TensorView y = view_of(op, "output", output);
+  const TensorView g = view_of(op, "grad_output", grad_output);
+  check_same_shape(op, y, g);
+  py::array result = result_like(op, out, y, {&output, &grad_output});
+  const TensorView dx = view_of(op, "out", result);
+  without_gil([&] { activation_grad(activation, y, g, dx); });
+  return result;
+}
+
+void bind_activation(py::module_& m, const char* op, const char* grad_op, Activation activation) {
+  m.def(op, [op, activation](const py::array& input, const py::object& out) {
+    return forward(op, activation, input, out);
+  });
+  m.def(grad_op, [grad_op, activation](const py::array& output, const py::array& grad_output,
+                                       const py::object& out) {
+    return gradient(grad_op, activation, output, grad_output, out);
+  });
+}
+
+py::array forward(const char* op, Softmax kind, const py::array& input, int64_t axis,
+                  const py::object& out) {
+  common_dtype(op, {{"input", &input}});
+  const TensorView x = view_of(op, "input", input);
+  const int along = softmax_axis(op, x, axis);
+  py::array result = result_like(op, out, x, {&input});
+  const TensorView y = view_of(op, "out", result);
+  without_gil([&] { softmax_forward(kind, x, along, y); });
+  return result;
+}
+
+py::array gradient(const char* op, Softmax kind, const py::array& output, const py::array& grad_output,
+                   int64_t axis, const py::object& out) {
+  common_dtype(op, {{"output", &output}, {"grad_output", &grad_output}});
+  const TensorView y = view_of(op, "output", output);
+  const TensorView g = view_of(op, "grad_output", grad_output);
+  check_same_shape(op, y, g);
+  const int along = softmax_axis(op, y, axis);
+  py::array result = result_like(op, out, y, {&output, &grad_output});
+  const TensorView dx = view_of(op, "out", result);
+  without_gil([&] { softmax_grad(kind, y, g, along, dx); });
+  return result;
+}
+
+void bind_softmax(py::module_& m, const char* op, const char* grad_op, Softmax kind) {
+  m.def(op, [op, kind](const py::array& input, int64_t axis, const py::object& out) {
+    return forward(op, kind, input, axis, out);
+  });
+  m.def(grad_op, [grad_op, kind](const py::array& output, const py::array& grad_output, int64_t axis,
+                                 const py::object& out) {
+    return gradient(grad_op, kind, output, grad_output, axis, out);
+  });
+}
+
+}  // namespace
+
+void bind_pointwise(py::module_& m) {
+  bind_activation(m, "relu", "relu_grad", Activation::relu);
+  bind_activation(m, "sigmoid", "sigmoid_grad", Activation::sigmoid);
+  bind_activation(m, "tanh", "tanh_grad", Activation::tanh);
+  bind_softmax(m, "softmax", "softmax_grad", Softmax::plain);
+  bind_softmax(m, "log_softmax", "log_softmax_grad", Softmax::log);
+}
+
+}  // namespace striate::python
