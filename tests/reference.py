@@ -377,8 +377,8 @@ def relu(x):
 
 
 def sigmoid(x):
-    positive = 1 / (1 + np.exp(-np.abs(x)))
-    return np.where(x >= 0, positive, 1 - positive)
+    small = np.exp(-np.abs(x))  # no cancellation, no overflow
+    return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def log_softmax(x, axis):
