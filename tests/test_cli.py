@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,12 @@ def command(*arguments, without=()):
     return [sys.executable, "-m", "striate", *map(str, arguments)]
 
 
+def surroundings(**changes):
+    """This process's environment, from which the same striate is found in any folder."""
+    package = Path(striate.__file__).parents[1]
+    return {**os.environ, "PYTHONPATH": str(package), **changes}
+
+
 def call(*arguments, without=(), cwd=None, **environment):
     return subprocess.run(
         command(*arguments, without=without),
@@ -47,7 +54,7 @@ def call(*arguments, without=(), cwd=None, **environment):
         text=True,
         timeout=120,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env=surroundings(**environment),
         check=False,
     )
 
@@ -213,7 +220,7 @@ def on_terminal(*arguments, **environment):
     """Run with stdout on a pseudo-terminal and return what a terminal would get."""
     ours, theirs = pty.openpty()
     environment = {"TERM": "xterm-256color", "COLUMNS": "120", **environment}
-    inherited = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    inherited = {k: v for k, v in surroundings().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     with subprocess.Popen(
         command(*arguments), stdout=theirs, stderr=theirs, env={**inherited, **environment}
     ) as process:
