@@ -338,6 +338,16 @@ void gradients(const BatchNormProblem& p, const TensorView& input, const TensorV
     map_channels(grad_output, nullptr, grad_input, coefficients);
 }
 
+// Calls call(T()) with the problem's T; there is nothing to do for no channels.
+template <class Call>
+void with_type(const BatchNormProblem& p, Call call) {
+  if (p.channels == 0) return;
+  if (p.dtype == DType::f32)
+    call(float());
+  else
+    call(double());
+}
+
 }  // namespace
 
 BatchNormProblem BatchNormProblem::make(const char* op, const TensorView& input, double eps,
@@ -356,36 +366,30 @@ BatchNormProblem BatchNormProblem::make(const char* op, const TensorView& input,
   return p;
 }
 
-#define STRIATE_BY_TYPE(call)     \
-  if (p.channels == 0) return;    \
-  if (p.dtype == DType::f32) {    \
-    using T = float;              \
-    call;                         \
-  } else {                        \
-    using T = double;             \
-    call;                         \
-  }
-
 void batch_norm_train(const BatchNormProblem& p, const TensorView& input, const void* weight,
                       const void* bias, const TensorView& output, void* mean, void* var) {
-  STRIATE_BY_TYPE(train(p, input, static_cast<const T*>(weight), static_cast<const T*>(bias), output,
-                        static_cast<T*>(mean), static_cast<T*>(var)))
+  with_type(p, [&]<class T>(T) {
+    train(p, input, static_cast<const T*>(weight), static_cast<const T*>(bias), output,
+          static_cast<T*>(mean), static_cast<T*>(var));
+  });
 }
 
 void batch_norm_infer(const BatchNormProblem& p, const TensorView& input, const void* mean,
                       const void* var, const void* weight, const void* bias, const TensorView& output) {
-  STRIATE_BY_TYPE(infer(p, input, static_cast<const T*>(mean), static_cast<const T*>(var),
-                        static_cast<const T*>(weight), static_cast<const T*>(bias), output))
+  with_type(p, [&]<class T>(T) {
+    infer(p, input, static_cast<const T*>(mean), static_cast<const T*>(var),
+          static_cast<const T*>(weight), static_cast<const T*>(bias), output);
+  });
 }
 
 void batch_norm_grad(const BatchNormProblem& p, const TensorView& input, const TensorView& grad_output,
                      const void* mean, const void* var, const void* weight, bool training,
                      const TensorView& grad_input, void* grad_weight, void* grad_bias) {
-  STRIATE_BY_TYPE(gradients(p, input, grad_output, static_cast<const T*>(mean),
-                            static_cast<const T*>(var), static_cast<const T*>(weight), training,
-                            grad_input, static_cast<T*>(grad_weight), static_cast<T*>(grad_bias)))
+  with_type(p, [&]<class T>(T) {
+    gradients(p, input, grad_output, static_cast<const T*>(mean), static_cast<const T*>(var),
+              static_cast<const T*>(weight), training, grad_input, static_cast<T*>(grad_weight),
+              static_cast<T*>(grad_bias));
+  });
 }
-
-#undef STRIATE_BY_TYPE
 
 }  // namespace striate

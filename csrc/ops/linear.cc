@@ -34,6 +34,14 @@ TensorView as_line(const TensorView& matrix) {
   return line;
 }
 
+// (out_features, in_features) with one tap. Its stride is never multiplied by anything but 0, yet 1 (not 0)
+// lets the drivers see that neighbouring channels are one run of memory.
+TensorView as_taps(const TensorView& weight) {
+  TensorView taps = lift(weight);
+  taps.stride[kD] = taps.stride[kH] = taps.stride[kW] = 1;
+  return taps;
+}
+
 }  // namespace
 
 LinearProblem LinearProblem::forward(const char* op, const TensorView& input, const TensorView& weight) {
@@ -79,17 +87,17 @@ ConvProblem LinearProblem::as_convolution() const {
 
 void linear_forward(const LinearProblem& p, const TensorView& input, const TensorView& weight,
                     const void* bias, const TensorView& output) {
-  conv_forward(p.as_convolution(), as_line(input), lift(weight), bias, as_line(output));
+  conv_forward(p.as_convolution(), as_line(input), as_taps(weight), bias, as_line(output));
 }
 
 void linear_input_grad(const LinearProblem& p, const TensorView& weight, const TensorView& grad_output,
                        const TensorView& grad_input) {
-  conv_input_grad(p.as_convolution(), lift(weight), as_line(grad_output), nullptr, as_line(grad_input));
+  conv_input_grad(p.as_convolution(), as_taps(weight), as_line(grad_output), nullptr, as_line(grad_input));
 }
 
 void linear_weight_grad(const LinearProblem& p, const TensorView& input, const TensorView& grad_output,
                         const TensorView& grad_weight) {
-  conv_weight_grad(p.as_convolution(), as_line(input), as_line(grad_output), lift(grad_weight));
+  conv_weight_grad(p.as_convolution(), as_line(input), as_line(grad_output), as_taps(grad_weight));
 }
 
 }  // namespace striate

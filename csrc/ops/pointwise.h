@@ -1,6 +1,6 @@
 // Activations and their gradients, on arrays of any rank and strides:
 //
-//   relu     y = max(x, 0)               dx = g where y > 0, else 0
+//   relu     y = max(x, 0)               dx = g, but 0 where y <= 0
 //   sigmoid  y = 1 / (1 + exp(-x))       dx = g y (1 - y)
 //   tanh     y = tanh(x)                 dx = g (1 - y) (1 + y)
 //

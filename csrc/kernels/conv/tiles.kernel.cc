@@ -271,8 +271,23 @@ void pack(const PackArgs<T>& a) noexcept {
   }
 }
 
+// The matrix of a single tap, whose channels or lanes are neighbours in memory. A linear layer packs as many
+// weights as it multiplies by a row, so element by element this would take longer than the product.
+template <class T>
+void pack_matrix(const PackWeightArgs<T>& a) {
+  if (a.i == 1)
+    transpose_run(a.weight, a.o, a.lanes_used, a.channels, a.packed, kBlock<T>);
+  else
+    for (int c = 0; c < a.channels; ++c)
+      copy_run(a.weight + c * a.i, a.packed + c * kBlock<T>, a.lanes_used);
+  if (a.lanes_used == kBlock<T>) return;
+  for (int c = 0; c < a.channels; ++c)
+    for (int lane = a.lanes_used; lane < kBlock<T>; ++lane) a.packed[c * kBlock<T> + lane] = 0;
+}
+
 template <class T>
 void pack_weight(const PackWeightArgs<T>& a) noexcept {
+  if (a.kd * a.kh * a.kw == 1 && (a.i == 1 || a.o == 1)) return pack_matrix(a);
   // Channels outside, taps inside: with the usual (o, i, taps...) layout every lane reads straight on.
   for (int c = 0; c < a.channels; ++c) {
     int64_t tap = 0;

@@ -17,7 +17,7 @@ struct Relu {
   }
   template <class T>
   static STRIATE_INLINE native<T> grad(native<T> y, native<T> g) {
-    return y > 0 ? g : native<T>{};
+    return y <= 0 ? native<T>{} : g;  // behind a NaN the gradient passes, as in PyTorch
   }
 };
 
