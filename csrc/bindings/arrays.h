@@ -60,5 +60,6 @@ void bind_linear(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_pool(py::module_& m);
+void bind_resample(py::module_& m);
 
 }  // namespace striate::python
