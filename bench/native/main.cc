@@ -1,0 +1,127 @@
+// striate-bench: times or checks problems; request.h tells the command line, case.h what an op provides.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <tuple>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "case.h"
+#include "machine.h"
+
+namespace striate::bench {
+namespace {
+
+void check_request(const Request& request) {
+  switch (request.problem.op) {
+    case Op::conv: return check_conv_request(request);
+    case Op::pool:
+    case Op::resampling: fail_value(name_of(request.problem.op), ": this build has no such op");
+  }
+}
+
+std::unique_ptr<Case> make_case(const Request& request) {
+  // Both are settings of the process; arrays and plans come after them.
+  set_isa(name_of(request.isa));
+  set_num_threads(request.threads);
+  return make_conv_case(request);
+}
+
+// ---- check ------------------------------------------------------------------------------------------
+
+int check(const std::vector<Request>& requests) {
+  int failed = 0;
+  for (const Request& request : requests) {
+    const std::string difference = make_case(request)->check();
+    std::printf("%s %s\n", difference.empty() ? "ok    " : "FAILED", to_text(request).c_str());
+    if (!difference.empty()) {
+      ++failed;
+      std::printf("       %s\n       reproduce: %s\n", difference.c_str(), reproduction(request).c_str());
+    }
+    std::fflush(stdout);
+  }
+  std::printf("%zu checked, %d failed\n", requests.size(), failed);
+  return failed ? 1 : 0;
+}
+
+// ---- time -------------------------------------------------------------------------------------------
+
+struct Timing {
+  double best, median;
+};
+
+Timing time(Case& c, double min_time) {
+  using Clock = std::chrono::steady_clock;
+  constexpr size_t kLeastRuns = 5, kMostRuns = 100'000;
+  c.run();  // pages, caches, threads, clock frequency
+  std::vector<double> seconds;
+  double total = 0;
+  while (seconds.size() < kLeastRuns || (total < min_time && seconds.size() < kMostRuns)) {
+    const auto start = Clock::now();
+    c.run();
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    total += seconds.back();
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return {seconds.front(), seconds[seconds.size() / 2]};
+}
+
+void print_row(const Request& request, Case& c, const Timing& timing, const Limits& limits) {
+  const Limits::Bound bound = limits.least_time(c.flops(), c.bytes());
+  char flops[16] = "-";
+  if (c.flops() > 0) std::snprintf(flops, sizeof flops, "%.1f", c.flops() / timing.best / 1e9);
+  std::printf("%9.3f %9.3f %8s %7.1f %4.0f %-4s  %-10s %s\n", timing.best * 1e3, timing.median * 1e3, flops,
+              c.bytes() / timing.best / 1e9, 100 * bound.seconds / timing.best, bound.name,
+              c.algorithm().c_str(), to_text(request).c_str());
+  std::fflush(stdout);
+}
+
+int measure(const CommandLine& line) {
+  std::map<std::tuple<Isa, DType, int>, Limits> limits;
+  std::printf("%s\n", cpu_model().c_str());
+  for (const Request& r : line.requests) {
+    const auto [at, fresh] = limits.try_emplace({r.isa, r.dtype, r.threads});
+    if (!fresh) continue;
+    set_isa(name_of(r.isa));
+    at->second = measure_limits(r.dtype, r.threads);
+    std::printf("%s\n", describe(at->second, r.isa, r.dtype, r.threads).c_str());
+    std::fflush(stdout);
+  }
+  std::printf("%9s %9s %8s %7s %4s %-4s  %-10s %s\n", "min ms", "median", "GFLOP/s", "GB/s", "%", "of", "algorithm",
+              "problem");
+  for (const Request& request : line.requests) {
+    const auto c = make_case(request);
+    print_row(request, *c, time(*c, line.min_time), limits.at({request.isa, request.dtype, request.threads}));
+  }
+  return 0;
+}
+
+int run(std::span<const char* const> arguments) {
+  const CommandLine line = parse_command_line(arguments);
+  if (line.help) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (line.requests.empty()) fail_value("no problem given (see --help)");
+  for (const Request& request : line.requests) {
+    try {
+      check_request(request);
+    } catch (const ValueError& error) {
+      fail_value("'", to_text(request.problem), "': ", error.what());
+    }
+  }
+  return line.check ? check(line.requests) : measure(line);
+}
+
+}  // namespace
+}  // namespace striate::bench
+
+int main(int argc, char** argv) {
+  try {
+    return striate::bench::run({argv + 1, static_cast<size_t>(argc - 1)});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "striate-bench: %s\n", error.what());
+    return 2;
+  }
+}
