@@ -52,5 +52,6 @@ void without_gil(Call call) {
 // One function a binding file; module.cc calls them all.
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
+void bind_pool(py::module_& m);
 
 }  // namespace striate::python

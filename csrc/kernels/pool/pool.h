@@ -1,0 +1,90 @@
+// Pooling: what the driver (ops/pool.cc) asks of a kernel.
+//
+// Windows are cut to the input by the driver, one table an axis, so a kernel meets no padding:
+//
+//     input   |  0  1  2  3  4 |        window[0] = {first 0, taps 2}      (3 wide, stride 2, pad 1)
+//          [-----]                      window[1] = {first 1, taps 3}
+//                [-----]                window[2] = {first 3, taps 2}
+//                      [-----]          inner columns: 1 ... 2, their windows are whole
+//
+// A line is one row of output pixels. `planes` walks lines of (n, c, d, h) and has pixels in its lanes;
+// `channels` walks lines of (n, d, h) and has channels in them. Taps are met in row-major order in both.
+#pragma once
+
+#include <stdint.h>
+
+#include "kernels/table.h"
+
+namespace striate::pool {
+
+struct Window {
+  int32_t first;  // input position of the first tap inside
+  int32_t taps;   // how many lie inside
+  int32_t count;  // how many a mean counts
+};
+
+struct Axis {
+  int64_t in, out, kernel, stride, dilation;
+  const Window* window;  // [out]
+};
+
+template <class T>
+struct ForwardArgs {
+  const T* in;
+  T* out;
+  int64_t* at;  // null: nobody asks where a maximum is
+  int64_t in_stride[5], out_stride[5], at_stride[5];
+  int64_t n, c;
+  Axis axis[3];
+  int64_t inner_begin, inner_end;  // columns whose windows are whole
+  bool runs;   // windows are long runs of neighbours: lanes go along the window
+  T divisor;   // of a mean; 0: the product of the windows' counts
+};
+
+/// Gradient of a mean, lanes along the rows; the line is a row of the pool's input. (With stride 1, or channels
+/// in the lanes, the gradient is a sum over windows of grad: `mean_planes` and `mean_channels` do it.)
+template <class T>
+struct SpreadArgs {
+  const T* grad;
+  T* out;
+  int64_t grad_stride[5], out_stride[5];
+  int64_t c;
+  Axis axis[3];            // depth and height: for each input position the windows that see it;
+                           // width: the pool's own windows
+  int64_t pad;             // of the width, low side
+  T divisor;
+  T* sums;                 // scratch: columns of grad, and kSpreadMargin + kernel on both sides
+  T* row;                  // scratch: columns of out
+};
+
+constexpr int64_t kSpreadMargin = 64;
+
+template <class T>
+struct Kernel {
+  void (*max_planes)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
+  void (*max_channels)(const ForwardArgs<T>&, int64_t begin, int64_t end, int64_t c_begin,
+                       int64_t c_end) noexcept;
+  void (*mean_planes)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
+  void (*mean_channels)(const ForwardArgs<T>&, int64_t begin, int64_t end, int64_t c_begin,
+                        int64_t c_end) noexcept;
+};
+
+template <class T>
+struct SpreadKernel {
+  void (*spread)(const SpreadArgs<T>&, int64_t begin, int64_t end) noexcept;
+};
+
+struct Table {
+  Kernel<float> f32;
+  Kernel<double> f64;
+};
+
+struct SpreadTable {
+  SpreadKernel<float> f32;
+  SpreadKernel<double> f64;
+};
+
+}  // namespace striate::pool
+
+STRIATE_KERNEL_TABLE(striate::pool::Table, pool_table)
+STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)

@@ -1,0 +1,376 @@
+// Maxima and means over windows: three accumulators, one walk. See pool.h for the layouts.
+//
+// Bits do not depend on the layout: every pixel meets its taps in row-major order, the first of equal
+// maxima wins, and a NaN wins over all (the last one, as in PyTorch). Only `runs` of a mean add lane by lane.
+#include "kernels/pool/pool.h"
+#include "simd/strided.h"
+
+namespace striate::STRIATE_ISA {
+namespace {
+
+using pool::ForwardArgs;
+using pool::Window;
+
+template <class T>
+constexpr int kFewestLanes = 16 / static_cast<int>(sizeof(T));
+
+// ---- accumulators -----------------------------------------------------------------------------------
+
+template <class T, int N>
+struct Max {
+  using Element = T;
+  template <int M>
+  using Lanes = Max<T, M>;
+  static constexpr int kLanesHere = N;
+  vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+
+  STRIATE_INLINE void take(vec<T, N> v, int32_t) {
+    value = v > value ? v : value;
+    value = v != v ? v : value;
+  }
+  STRIATE_INLINE vec<T, N> result(T) const { return value; }
+  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t) const {}
+};
+
+template <class T, int N>
+struct MaxAt {
+  using Element = T;
+  template <int M>
+  using Lanes = MaxAt<T, M>;
+  using Where = typename mask_of<T>::type;
+  static constexpr int kLanesHere = N;
+  vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+  vec<Where, N> where{};  // relative to the window's first tap
+
+  STRIATE_INLINE void take(vec<T, N> v, int32_t at) {
+    const vec<Where, N> here = vec<Where, N>{} + static_cast<Where>(at);
+    where = v > value ? here : where;
+    where = v != v ? here : where;
+    value = v > value ? v : value;
+    value = v != v ? v : value;
+  }
+  STRIATE_INLINE vec<T, N> result(T) const { return value; }
+  STRIATE_INLINE void store_at(int64_t* to, int64_t to_step, int64_t first, int64_t lane_step) const {
+    Where lane[N];
+    store(lane, where);
+    if (to_step == 1) {
+      for (int i = 0; i < N; ++i) to[i] = first + i * lane_step + lane[i];
+    } else {
+      for (int i = 0; i < N; ++i) to[i * to_step] = first + i * lane_step + lane[i];
+    }
+  }
+};
+
+template <class T, int N>
+struct Mean {
+  using Element = T;
+  template <int M>
+  using Lanes = Mean<T, M>;
+  static constexpr int kLanesHere = N;
+  vec<T, N> value{};
+
+  STRIATE_INLINE void take(vec<T, N> v, int32_t) { value += v; }
+  STRIATE_INLINE vec<T, N> result(T divisor) const { return value / divisor; }
+  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t) const {}
+};
+
+// ---- the walk ---------------------------------------------------------------------------------------
+
+// What a line's pixels have in common.
+template <class T>
+struct Line {
+  const T* in;  // first tap of depth and height, column 0
+  T* out;
+  int64_t* at;
+  int64_t first_at;  // flat position of `in` in its image
+  int64_t depth_taps, height_taps;
+  int64_t depth_step, height_step, width_step;  // elements between taps
+  int32_t depth_at, height_at, width_at;        // flat positions between taps
+  T count;  // of depth and height
+};
+
+template <int Step, int Vectors, class A>
+STRIATE_INLINE void walk(const Line<typename A::Element>& line, const typename A::Element* from,
+                         int64_t width_taps, int64_t lane_step, A (&sum)[Vectors]) {
+  constexpr int n = A::kLanesHere;
+  for (int64_t d = 0; d < line.depth_taps; ++d) {
+    for (int64_t h = 0; h < line.height_taps; ++h) {
+      const auto* tap = from + d * line.depth_step + h * line.height_step;
+      int32_t at = static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at;
+      for (int64_t w = 0; w < width_taps; ++w) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v)
+          sum[v].take(load_strided<Step, n>(tap + v * n * lane_step, lane_step), at);
+        tap += line.width_step;
+        at += line.width_at;
+      }
+    }
+  }
+}
+
+template <class T>
+STRIATE_INLINE T divisor_of(const ForwardArgs<T>& a, const Line<T>& line, const Window& w) {
+  return a.divisor != 0 ? a.divisor : line.count * static_cast<T>(w.count);
+}
+
+// Pixels [column, column + lanes) of the line; all but single ones have whole windows.
+template <int Step, class A, class T>
+STRIATE_INLINE void pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
+  const Window& w = a.axis[2].window[column];
+  A sum[1];
+  walk<Step, 1>(line, line.in + w.first * a.in_stride[4], w.taps, a.axis[2].stride * a.in_stride[4], sum);
+  store_strided<A::kLanesHere>(line.out + column * a.out_stride[4], a.out_stride[4],
+                               sum[0].result(divisor_of(a, line, w)));
+  if (line.at)
+    sum[0].store_at(line.at + column * a.at_stride[4], a.at_stride[4], line.first_at + w.first,
+                    a.axis[2].stride);
+}
+
+// The last vector goes back over pixels that are done, rather than leave a rest.
+template <int Step, class A, class T>
+void inner_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t begin, int64_t end) {
+  constexpr int n = A::kLanesHere;
+  if (end - begin < n) {
+    if constexpr (n > kFewestLanes<T>) {
+      inner_pixels<Step, typename A::template Lanes<n / 2>>(a, line, begin, end);
+    } else {
+      for (int64_t i = begin; i < end; ++i)
+        pixels<kAnyStep, typename A::template Lanes<1>>(a, line, i);
+    }
+    return;
+  }
+  for (int64_t i = begin; i + n <= end; i += n) pixels<Step, A>(a, line, i);
+  if ((end - begin) % n != 0) pixels<Step, A>(a, line, end - n);
+}
+
+// ---- long windows: lanes along the window ---------------------------------------------------------------
+
+template <class T>
+STRIATE_INLINE bool beats(T value, int64_t at, T best, int64_t best_at) {
+  if (value != value) return best == best || at > best_at;
+  return value > best || (value == best && at < best_at);
+}
+
+template <class T, int N>
+STRIATE_INLINE void take_run(const T* from, int64_t count, int64_t at, MaxAt<T, 1>& best, int64_t& best_at) {
+  using Where = typename mask_of<T>::type;
+  T value = best.value[0];
+  int64_t i = 0;
+  if (count >= 2 * N) {
+    MaxAt<T, N> part[2];
+    vec<Where, N> here{};
+    for (int lane = 0; lane < N; ++lane) here[lane] = lane;
+    part[0].where = here;
+    part[1].where = here + N;
+    part[0].value = load<vec<T, N>>(from);
+    part[1].value = load<vec<T, N>>(from + N);
+    for (i = 2 * N; i + 2 * N <= count; i += 2 * N) {
+      here += 2 * N;
+#pragma GCC unroll 2
+      for (int k = 0; k < 2; ++k) {
+        const vec<T, N> v = load<vec<T, N>>(from + i + k * N);
+        part[k].where = v > part[k].value ? here + k * N : part[k].where;
+        part[k].where = v != v ? here + k * N : part[k].where;
+        part[k].value = v > part[k].value ? v : part[k].value;
+        part[k].value = v != v ? v : part[k].value;
+      }
+    }
+    for (int k = 0; k < 2; ++k)
+      for (int lane = 0; lane < N; ++lane)
+        if (beats<T>(part[k].value[lane], at + part[k].where[lane], value, best_at)) {
+          value = part[k].value[lane];
+          best_at = at + part[k].where[lane];
+        }
+  }
+  for (; i < count; ++i)
+    if (beats<T>(from[i], at + i, value, best_at)) {
+      value = from[i];
+      best_at = at + i;
+    }
+  best.value[0] = value;
+}
+
+template <class T, int N>
+STRIATE_INLINE T sum_run(const T* from, int64_t count) {
+  vec<T, N> part[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * N <= count; i += 4 * N)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) part[k] += load<vec<T, N>>(from + i + k * N);
+  for (; i + N <= count; i += N) part[0] += load<vec<T, N>>(from + i);
+  const vec<T, N> all = (part[0] + part[1]) + (part[2] + part[3]);
+  T total = 0;
+  for (int lane = 0; lane < N; ++lane) total += all[lane];
+  for (; i < count; ++i) total += from[i];
+  return total;
+}
+
+// Rows that a window takes whole are one run with the next row, whole images with the next image.
+template <bool IsMean, class T>
+void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
+  const Window& w = a.axis[2].window[column];
+  int64_t run = w.taps, rows = line.height_taps, images = line.depth_taps;
+  if (run == a.axis[2].in && line.height_step == run && line.height_at == run) {
+    run *= rows;
+    if (rows == a.axis[1].in && line.depth_step == run && line.depth_at == run) {
+      run *= images;
+      images = 1;
+    }
+    rows = 1;
+  }
+  const T* from = line.in + w.first;
+  MaxAt<T, 1> best;
+  int64_t best_at = line.first_at + w.first;
+  T total = 0;
+  for (int64_t d = 0; d < images; ++d)
+    for (int64_t h = 0; h < rows; ++h) {
+      const T* tap = from + d * line.depth_step + h * line.height_step;
+      if constexpr (IsMean)
+        total += sum_run<T, kLanes<T>>(tap, run);
+      else
+        take_run<T, kLanes<T>>(
+            tap, run, line.first_at + w.first + d * line.depth_at + h * line.height_at, best, best_at);
+    }
+  line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.value[0];
+  if (line.at) line.at[column * a.at_stride[4]] = best_at;
+}
+
+// ---- lines -----------------------------------------------------------------------------------------
+
+template <class T>
+STRIATE_INLINE Line<T> line_at(const ForwardArgs<T>& a, int64_t n, int64_t c, int64_t d, int64_t h) {
+  const Window& wd = a.axis[0].window[d];
+  const Window& wh = a.axis[1].window[h];
+  const int64_t row = a.axis[2].in, image = row * a.axis[1].in;
+  Line<T> line;
+  line.in = a.in + n * a.in_stride[0] + c * a.in_stride[1] + wd.first * a.in_stride[2] +
+            wh.first * a.in_stride[3];
+  line.out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
+  line.at = a.at ? a.at + n * a.at_stride[0] + c * a.at_stride[1] + d * a.at_stride[2] + h * a.at_stride[3]
+                 : nullptr;
+  line.first_at = wd.first * image + wh.first * row;
+  line.depth_taps = wd.taps;
+  line.height_taps = wh.taps;
+  line.depth_step = a.axis[0].dilation * a.in_stride[2];
+  line.height_step = a.axis[1].dilation * a.in_stride[3];
+  line.width_step = a.axis[2].dilation * a.in_stride[4];
+  line.depth_at = static_cast<int32_t>(a.axis[0].dilation * image);
+  line.height_at = static_cast<int32_t>(a.axis[1].dilation * row);
+  line.width_at = static_cast<int32_t>(a.axis[2].dilation);
+  line.count = static_cast<T>(static_cast<int64_t>(wd.count) * wh.count);
+  return line;
+}
+
+template <template <class, int> class A, class T>
+STRIATE_INLINE void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
+  const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
+  int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
+  const int64_t step = a.axis[2].stride * a.in_stride[4];
+  for (int64_t i = begin; i < end; ++i) {
+    const Line<T> line = line_at(a, plane / a.c, plane % a.c, d, h);
+    if (a.runs) {
+      constexpr bool is_mean = __is_same(A<T, 1>, Mean<T, 1>);
+      for (int64_t column = 0; column < columns; ++column) run_pixel<is_mean>(a, line, column);
+    } else {
+      for (int64_t column = 0; column < a.inner_begin; ++column) pixels<kAnyStep, A<T, 1>>(a, line, column);
+      if (step == 1)
+        inner_pixels<1, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
+      else if (step == 2)
+        inner_pixels<2, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
+      else
+        inner_pixels<kAnyStep, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
+      for (int64_t column = a.inner_end; column < columns; ++column)
+        pixels<kAnyStep, A<T, 1>>(a, line, column);
+    }
+    if (++h == rows) {
+      h = 0;
+      if (++d == images) {
+        d = 0;
+        ++plane;
+      }
+    }
+  }
+}
+
+// `Vectors` vectors of channels of one pixel.
+template <int Vectors, class A, class T>
+STRIATE_INLINE void channel_block(const ForwardArgs<T>& a, const Line<T>& line, const Window& w,
+                                  int64_t column, int64_t c) {
+  constexpr int n = A::kLanesHere;
+  A sum[Vectors];
+  walk<1, Vectors>(line, line.in + w.first * a.in_stride[4] + c, w.taps, 1, sum);
+  const T divisor = divisor_of(a, line, w);
+  T* out = line.out + column * a.out_stride[4] + c * a.out_stride[1];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    store_strided<n>(out + v * n * a.out_stride[1], a.out_stride[1], sum[v].result(divisor));
+    if (line.at)
+      sum[v].store_at(line.at + column * a.at_stride[4] + (c + v * n) * a.at_stride[1], a.at_stride[1],
+                      line.first_at + w.first, 0);
+  }
+}
+
+template <class A, class T>
+STRIATE_INLINE void channel_rest(const ForwardArgs<T>& a, const Line<T>& line, const Window& w,
+                                 int64_t column, int64_t begin, int64_t end) {
+  constexpr int n = A::kLanesHere;
+  int64_t c = begin;
+  for (; c + n <= end; c += n) channel_block<1, A>(a, line, w, column, c);
+  if constexpr (n > 1)
+    channel_rest<typename A::template Lanes<(n > kFewestLanes<T> ? n / 2 : 1)>>(a, line, w, column, c, end);
+}
+
+template <template <class, int> class A, class T>
+STRIATE_INLINE void channel_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
+                                  int64_t c_end) {
+  constexpr int block = 4 * kLanes<T>;
+  const int64_t rows = a.axis[1].out, images = a.axis[0].out;
+  for (int64_t i = begin; i < end; ++i) {
+    const Line<T> line = line_at(a, i / rows / images, 0, i / rows % images, i % rows);
+    for (int64_t column = 0; column < a.axis[2].out; ++column) {
+      const Window& w = a.axis[2].window[column];
+      int64_t c = c_begin;
+      for (; c + block <= c_end; c += block) channel_block<4, A<T, kLanes<T>>>(a, line, w, column, c);
+      channel_rest<A<T, kLanes<T>>>(a, line, w, column, c, c_end);
+    }
+  }
+}
+
+template <class T>
+void max_planes(const ForwardArgs<T>& a, int64_t begin, int64_t end) noexcept {
+  if (a.at)
+    plane_lines<MaxAt>(a, begin, end);
+  else
+    plane_lines<Max>(a, begin, end);
+}
+
+template <class T>
+void max_channels(const ForwardArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
+                  int64_t c_end) noexcept {
+  if (a.at)
+    channel_lines<MaxAt>(a, begin, end, c_begin, c_end);
+  else
+    channel_lines<Max>(a, begin, end, c_begin, c_end);
+}
+
+template <class T>
+void mean_planes(const ForwardArgs<T>& a, int64_t begin, int64_t end) noexcept {
+  plane_lines<Mean>(a, begin, end);
+}
+
+template <class T>
+void mean_channels(const ForwardArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
+                   int64_t c_end) noexcept {
+  channel_lines<Mean>(a, begin, end, c_begin, c_end);
+}
+
+template <class T>
+constexpr pool::Kernel<T> kernel() {
+  return {max_planes<T>, max_channels<T>, mean_planes<T>, mean_channels<T>};
+}
+
+}  // namespace
+
+constinit const pool::Table pool_table = {kernel<float>(), kernel<double>()};
+
+}  // namespace striate::STRIATE_ISA

@@ -1,0 +1,175 @@
+// The gradient of a maximum goes to the pixel that won. Elements of one image and channel are added in
+// order, and no two tasks share a channel, so there are no atomics and the bits are the same every time.
+//
+// One read of an index and one addition an element: nothing here gains from wider vectors.
+#include <algorithm>
+#include <cstring>
+
+#include "base/parallel.h"
+#include "ops/pool.h"
+
+namespace striate {
+namespace {
+
+constexpr int64_t kTaskElements = 32768;
+
+// Calls body(n, c, d, h) for the rows [begin, end) of a view, counted over (n, c, d, h).
+template <class Body>
+void for_rows(const TensorView& view, int64_t begin, int64_t end, Body body) {
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t h = row % view.shape[kH], rest = row / view.shape[kH];
+    const int64_t d = rest % view.shape[kD], plane = rest / view.shape[kD];
+    body(plane / view.shape[kC], plane % view.shape[kC], d, h);
+  }
+}
+
+// An index is bad if it is negative or limit - 1 - index is.
+bool run_is_bad(const int64_t* index, int64_t count, int64_t stride, uint64_t limit) {
+  uint64_t signs = 0;
+  if (stride == 1)
+    for (int64_t i = 0; i < count; ++i) {
+      const auto at = static_cast<uint64_t>(index[i]);
+      signs |= at | (limit - 1 - at);
+    }
+  else
+    for (int64_t i = 0; i < count; ++i) {
+      const auto at = static_cast<uint64_t>(index[i * stride]);
+      signs |= at | (limit - 1 - at);
+    }
+  return signs >> 63;
+}
+
+[[noreturn]] void fail_index(const char* op, const TensorView& indices, const TensorView& grad_input,
+                             int64_t pixels) {
+  const int64_t rows = indices.shape[kN] * indices.shape[kC] * indices.shape[kD] * indices.shape[kH];
+  for_rows(indices, 0, rows, [&](int64_t n, int64_t c, int64_t d, int64_t h) {
+    for (int64_t w = 0; w < indices.shape[kW]; ++w) {
+      const int64_t at = indices.as<int64_t>()[n * indices.stride[kN] + c * indices.stride[kC] +
+                                               d * indices.stride[kD] + h * indices.stride[kH] +
+                                               w * indices.stride[kW]];
+      if (at < 0 || at >= pixels)
+        fail_value(op, ": indices must be from 0 to ", pixels - 1, " for images of ",
+                   tuple_text(grad_input.dims().subspan(2)), ", got ", at);
+    }
+  });
+  fail_value(op, ": indices changed while they were read");
+}
+
+void check_indices(const char* op, const TensorView& indices, const TensorView& grad_input) {
+  const auto pixels =
+      static_cast<uint64_t>(grad_input.shape[kD] * grad_input.shape[kH] * grad_input.shape[kW]);
+  // All that matters is that every element is met once: a dense array is one run, whatever its format.
+  const bool dense = read_format(indices).format != MemoryFormat::other;
+  const int64_t rows =
+      dense ? 1 : indices.shape[kN] * indices.shape[kC] * indices.shape[kD] * indices.shape[kH];
+  const int64_t tasks = std::max<int64_t>(indices.size() / kTaskElements, 1);
+  const int workers = workers_for(tasks, static_cast<double>(indices.size()));
+  std::vector<char> bad(static_cast<size_t>(tasks));
+  parallel_for(tasks, workers, FpMode::exact, [&](int64_t task, int) {
+    bool found = false;
+    if (dense) {
+      const int64_t begin = indices.size() * task / tasks, end = indices.size() * (task + 1) / tasks;
+      found = run_is_bad(indices.as<int64_t>() + begin, end - begin, 1, pixels);
+    } else {
+      for_rows(indices, rows * task / tasks, rows * (task + 1) / tasks,
+               [&](int64_t n, int64_t c, int64_t d, int64_t h) {
+                 found |= run_is_bad(indices.as<int64_t>() + n * indices.stride[kN] +
+                                         c * indices.stride[kC] + d * indices.stride[kD] +
+                                         h * indices.stride[kH],
+                                     indices.shape[kW], indices.stride[kW], pixels);
+               });
+    }
+    bad[static_cast<size_t>(task)] = found;
+  });
+  if (std::find(bad.begin(), bad.end(), 1) != bad.end())
+    fail_index(op, indices, grad_input, static_cast<int64_t>(pixels));
+}
+
+// Where a flat index lies: a product if pixels are evenly spaced, as in both memory formats.
+template <bool Even>
+struct Pixel {
+  int64_t rows, columns, image_stride, row_stride, stride;
+  int64_t operator()(int64_t at) const {
+    if constexpr (Even) return at * stride;
+    return at / columns / rows * image_stride + at / columns % rows * row_stride + at % columns * stride;
+  }
+};
+
+// Channels [c_begin, c_end) of image n.
+template <class T, bool Even>
+void scatter(const TensorView& indices, const TensorView& grad, const TensorView& out, int64_t n,
+             int64_t c_begin, int64_t c_end) {
+  const Pixel<Even> pixel{out.shape[kH], out.shape[kW], out.stride[kD], out.stride[kH], out.stride[kW]};
+  T* to = out.as<T>() + n * out.stride[kN] + c_begin * out.stride[kC];
+  const T* from = grad.as<T>() + n * grad.stride[kN] + c_begin * grad.stride[kC];
+  const int64_t* index = indices.as<int64_t>() + n * indices.stride[kN] + c_begin * indices.stride[kC];
+  const int64_t channels = c_end - c_begin, pixels = out.shape[kD] * out.shape[kH] * out.shape[kW];
+  if (Even && out.stride[kW] == 1) {
+    for (int64_t c = 0; c < channels; ++c)
+      std::memset(to + c * out.stride[kC], 0, static_cast<size_t>(pixels) * sizeof(T));
+  } else {
+    for (int64_t at = 0; at < pixels; ++at) {
+      T* here = to + pixel(at);
+      if (out.stride[kC] == 1)
+        std::memset(here, 0, static_cast<size_t>(channels) * sizeof(T));
+      else
+        for (int64_t c = 0; c < channels; ++c) here[c * out.stride[kC]] = 0;
+    }
+  }
+  const auto add = [&](int64_t c, int64_t index_at, int64_t grad_at) {
+    to[c * out.stride[kC] + pixel(index[index_at])] += from[grad_at];
+  };
+  for (int64_t d = 0; d < grad.shape[kD]; ++d)
+    for (int64_t h = 0; h < grad.shape[kH]; ++h) {
+      const int64_t i = d * indices.stride[kD] + h * indices.stride[kH];
+      const int64_t g = d * grad.stride[kD] + h * grad.stride[kH];
+      if (channels == 1)
+        for (int64_t w = 0; w < grad.shape[kW]; ++w)
+          add(0, i + w * indices.stride[kW], g + w * grad.stride[kW]);
+      else
+        for (int64_t w = 0; w < grad.shape[kW]; ++w)
+          for (int64_t c = 0; c < channels; ++c)
+            add(c, i + w * indices.stride[kW] + c * indices.stride[kC],
+                g + w * grad.stride[kW] + c * grad.stride[kC]);
+    }
+}
+
+template <class T>
+void scatter_all(const TensorView& indices, const TensorView& grad, const TensorView& out) {
+  const bool even_rows = out.shape[kH] == 1 || out.stride[kH] == out.shape[kW] * out.stride[kW];
+  const bool even = even_rows && (out.shape[kD] == 1 ||
+                                  out.stride[kD] == out.shape[kH] * out.shape[kW] * out.stride[kW]);
+  // Channels that are neighbours go together, in blocks of whole cache lines that stay in the L2 cache
+  // with all their pixels.
+  const int64_t channels = out.shape[kC], pixels = out.shape[kD] * out.shape[kH] * out.shape[kW];
+  int64_t block = 1;
+  if (out.stride[kC] == 1) {
+    block = 64;
+    while (block > 16 && block * pixels * size_of(out.dtype) > 512 * 1024) block /= 2;
+  }
+  const int64_t blocks = (channels + block - 1) / block;
+  const int64_t tasks = out.shape[kN] * blocks;
+  const double work = static_cast<double>(out.size()) + 4 * static_cast<double>(grad.size());
+  parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
+    const int64_t n = task / blocks, c = task % blocks * block;
+    const int64_t c_end = std::min(c + block, channels);
+    if (even)
+      scatter<T, true>(indices, grad, out, n, c, c_end);
+    else
+      scatter<T, false>(indices, grad, out, n, c, c_end);
+  });
+}
+
+}  // namespace
+
+void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
+                         const TensorView& grad_input) {
+  check_indices(op, indices, grad_input);
+  if (grad_input.size() == 0) return;
+  if (grad_output.dtype == DType::f32)
+    scatter_all<float>(indices, grad_output, grad_input);
+  else
+    scatter_all<double>(indices, grad_output, grad_input);
+}
+
+}  // namespace striate

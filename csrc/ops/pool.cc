@@ -1,0 +1,367 @@
+#include "ops/pool.h"
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "base/scratch.h"
+#include "kernels/pool/pool.h"
+#include "kernels/pool/reference.h"
+
+namespace striate {
+namespace {
+
+// ---- the plan ---------------------------------------------------------------------------------------
+
+enum class Algorithm : uint8_t { channels, planes, reference };
+
+// Kernels keep the place of a tap, relative to the window's first, in 32 bits.
+std::string reach_declines(const PoolProblem& p) {
+  double reach = 0;
+  for (const PoolAxis& axis : p.axis)
+    reach = reach * static_cast<double>(axis.in) + static_cast<double>((axis.kernel - 1) * axis.dilation);
+  if (reach >= 0x7fffffff) return concat("a window that reaches over ", reach, " elements");
+  return {};
+}
+
+std::string channels_decline(const PoolProblem& p, const TensorView& input) {
+  if (input.stride[kC] != 1 || p.c < 2) return "channels are not neighbours in memory";
+  return reach_declines(p);
+}
+
+std::string planes_decline(const PoolProblem& p, const TensorView&) { return reach_declines(p); }
+
+std::string never(const PoolProblem&, const TensorView&) { return {}; }
+
+struct Row {
+  Algorithm algorithm;
+  const char* name;
+  std::string (*declines)(const PoolProblem&, const TensorView&);  // why not; empty: it applies
+};
+
+constexpr Row kRows[] = {
+    {Algorithm::channels, "channels", channels_decline},  // lanes are channels
+    {Algorithm::planes, "planes", planes_decline},        // lanes are pixels; any strides
+    {Algorithm::reference, "reference", never},
+};
+
+Algorithm choose(const PoolProblem& p, const TensorView& input, const char* force) {
+  return kRows[plan_pool(p, input, force).chosen].algorithm;
+}
+
+// ---- tables -----------------------------------------------------------------------------------------
+
+std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis) {
+  std::vector<pool::Window> windows(static_cast<size_t>(axis.out));
+  for (int64_t out = 0; out < axis.out; ++out) {
+    const int64_t start = out * axis.stride - axis.pad;
+    const int64_t skipped = start < 0 ? (-start + axis.dilation - 1) / axis.dilation : 0;
+    const int64_t first = start + skipped * axis.dilation;
+    const int64_t fitting = (axis.in - 1 - first) / axis.dilation + 1;
+    const int64_t taps = std::min(axis.kernel - skipped, fitting);
+    const int64_t padded = std::min(start + axis.kernel, axis.in + axis.pad_end) - start;
+    windows[static_cast<size_t>(out)] = {static_cast<int32_t>(first), static_cast<int32_t>(taps),
+                                         static_cast<int32_t>(p.count_include_pad ? padded : taps)};
+  }
+  return windows;
+}
+
+int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+// The windows that see an input position, as a window on the output.
+std::vector<pool::Window> covers_of(const PoolAxis& axis) {
+  std::vector<pool::Window> covers(static_cast<size_t>(axis.in));
+  for (int64_t in = 0; in < axis.in; ++in) {
+    const int64_t low = std::max<int64_t>(ceil_div(in + axis.pad - axis.kernel + 1, axis.stride), 0);
+    const int64_t high = std::min((in + axis.pad) / axis.stride, axis.out - 1);
+    if (low <= high)
+      covers[static_cast<size_t>(in)] = {static_cast<int32_t>(low), static_cast<int32_t>(high - low + 1), 1};
+  }
+  return covers;
+}
+
+using Tables = std::array<std::vector<pool::Window>, 3>;
+
+// Columns in the middle whose windows have all their taps.
+void set_inner(const std::vector<pool::Window>& windows, int64_t kernel, int64_t& begin, int64_t& end) {
+  const auto whole = [&](const pool::Window& w) { return w.taps == kernel; };
+  const auto first = std::find_if(windows.begin(), windows.end(), whole);
+  begin = first - windows.begin();
+  end = std::find_if_not(first, windows.end(), whole) - windows.begin();
+}
+
+// ---- drivers ----------------------------------------------------------------------------------------
+
+constexpr double kTaskWork = 32e3;  // taps; some ten microseconds
+
+template <class T>
+const pool::Kernel<T>& pool_kernel() {
+  const pool::Table& table = STRIATE_SELECT_TABLE(current_isa(), pool_table);
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else
+    return table.f64;
+}
+
+template <class T>
+const pool::SpreadKernel<T>& spread_kernel() {
+  const pool::SpreadTable& table = STRIATE_SELECT_TABLE(current_isa(), pool_spread_table);
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else
+    return table.f64;
+}
+
+int64_t blocks_of(int64_t lines, double work) {
+  return std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, lines);
+}
+
+// Calls body(begin, end, worker) for even blocks of lines.
+template <class Body>
+void for_line_blocks(int64_t lines, int64_t blocks, int workers, Body body) {
+  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+    body(lines * block / blocks, lines * (block + 1) / blocks, worker);
+  });
+}
+
+template <class T, class Planes>
+void run_planes(const pool::ForwardArgs<T>& a, double work, Planes planes) {
+  const int64_t lines = a.n * a.c * a.axis[0].out * a.axis[1].out;
+  const int64_t blocks = blocks_of(lines, work);
+  for_line_blocks(lines, blocks, workers_for(blocks, work),
+                  [&](int64_t begin, int64_t end, int) { planes(a, begin, end); });
+}
+
+template <class T, class Channels>
+void run_channels(const pool::ForwardArgs<T>& a, double work, Channels channels) {
+  constexpr int64_t fewest = 64;  // channels in a task: whole cache lines and full vectors
+  const int64_t lines = a.n * a.axis[0].out * a.axis[1].out;
+  const int64_t wanted = std::max<int64_t>(static_cast<int64_t>(work / kTaskWork), 1);
+  const int64_t line_blocks = std::min(lines, wanted);
+  const int64_t channel_blocks = std::clamp<int64_t>(wanted / line_blocks, 1, (a.c + fewest - 1) / fewest);
+  const int64_t width = (a.c / channel_blocks + fewest - 1) / fewest * fewest;
+  const int64_t parts = (a.c + width - 1) / width;
+  const int64_t tasks = line_blocks * parts;
+  parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
+    const int64_t block = task / parts, c = task % parts * width;
+    channels(a, lines * block / line_blocks, lines * (block + 1) / line_blocks, c,
+             std::min(c + width, a.c));
+  });
+}
+
+template <class T>
+pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                                  const TensorView* indices, const Tables& tables) {
+  pool::ForwardArgs<T> a{};
+  a.in = input.as<T>();
+  a.out = output.as<T>();
+  a.at = indices ? indices->as<int64_t>() : nullptr;
+  for (size_t i = 0; i < 5; ++i) {
+    a.in_stride[i] = input.stride[i];
+    a.out_stride[i] = output.stride[i];
+    if (indices) a.at_stride[i] = indices->stride[i];
+  }
+  a.n = p.n;
+  a.c = p.c;
+  for (size_t i = 0; i < 3; ++i) {
+    const PoolAxis& axis = p.axis[i];
+    a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, tables[i].data()};
+  }
+  set_inner(tables[2], p.axis[2].kernel, a.inner_begin, a.inner_end);
+  const PoolAxis& w = p.axis[2];
+  const bool whole_rows = w.kernel >= w.in && input.stride[kH] == w.in;
+  const int64_t run = whole_rows ? w.in * std::min(p.axis[1].kernel, p.axis[1].in) : w.kernel;
+  a.runs = input.stride[kW] == 1 && w.dilation == 1 && run >= 16 && (w.out < 8 || w.stride > 2);
+  a.divisor = static_cast<T>(p.divisor);
+  return a;
+}
+
+Tables window_tables(const PoolProblem& p) {
+  return {windows_of(p, p.axis[0]), windows_of(p, p.axis[1]), windows_of(p, p.axis[2])};
+}
+
+double work_of(const PoolProblem& p) {
+  double work = static_cast<double>(p.n) * static_cast<double>(p.c);
+  for (const PoolAxis& axis : p.axis)
+    work *= static_cast<double>(axis.out) * static_cast<double>(std::min(axis.kernel, axis.in));
+  return work;
+}
+
+template <class T>
+void run_max(const PoolProblem& p, const TensorView& input, const TensorView& output,
+             const TensorView* indices, const char* force) {
+  const Algorithm algorithm = choose(p, input, force);
+  if (algorithm == Algorithm::reference) return pool::reference_max<T>(p, input, output, indices);
+  const Tables tables = window_tables(p);
+  const auto a = forward_args<T>(p, input, output, indices, tables);
+  if (algorithm == Algorithm::channels)
+    run_channels(a, work_of(p), pool_kernel<T>().max_channels);
+  else
+    run_planes(a, work_of(p), pool_kernel<T>().max_planes);
+}
+
+template <class T>
+void run_mean(const PoolProblem& p, const TensorView& input, const TensorView& output, const char* force) {
+  const Algorithm algorithm = choose(p, input, force);
+  if (algorithm == Algorithm::reference) return pool::reference_mean<T>(p, input, output);
+  const Tables tables = window_tables(p);
+  const auto a = forward_args<T>(p, input, output, nullptr, tables);
+  if (algorithm == Algorithm::channels)
+    run_channels(a, work_of(p), pool_kernel<T>().mean_channels);
+  else
+    run_planes(a, work_of(p), pool_kernel<T>().mean_planes);
+}
+
+// ---- gradient of a mean ---------------------------------------------------------------------------------
+
+// The divisor that all windows share; 0 if they differ.
+int64_t common_divisor(const PoolProblem& p, const Tables& tables) {
+  if (p.divisor != 0) return p.divisor;
+  int64_t product = 1;
+  for (const auto& windows : tables) {
+    for (const pool::Window& w : windows)
+      if (w.count != windows.front().count) return 0;
+    product *= windows.front().count;
+  }
+  return product;
+}
+
+// grad divided by each window's count, in dense memory of the same format.
+template <class T>
+TensorView divide(const TensorView& grad, const Tables& tables, T* memory) {
+  TensorView shares = grad;
+  shares.data = memory;
+  set_dense_strides(shares, grad.stride[kC] == 1 ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+  const int64_t channels = grad.shape[kC];
+  const int64_t rows = grad.shape[kN] * grad.shape[kD] * grad.shape[kH];
+  parallel_for(rows, workers_for(rows, static_cast<double>(grad.size())), FpMode::exact,
+               [&](int64_t row, int) {
+                 const int64_t h = row % grad.shape[kH], d = row / grad.shape[kH] % grad.shape[kD];
+                 const int64_t n = row / grad.shape[kH] / grad.shape[kD];
+                 const auto start = [&](const TensorView& view) {
+                   return view.as<T>() + n * view.stride[kN] + d * view.stride[kD] + h * view.stride[kH];
+                 };
+                 const T* from = start(grad);
+                 T* to = start(shares);
+                 const int64_t lines = int64_t{tables[0][static_cast<size_t>(d)].count} *
+                                       tables[1][static_cast<size_t>(h)].count;
+                 const auto share = [&](int64_t c, int64_t w) {
+                   const auto count = static_cast<T>(lines * tables[2][static_cast<size_t>(w)].count);
+                   to[c * shares.stride[kC] + w * shares.stride[kW]] =
+                       from[c * grad.stride[kC] + w * grad.stride[kW]] / count;
+                 };
+                 if (grad.stride[kC] == 1) {
+                   for (int64_t w = 0; w < grad.shape[kW]; ++w)
+                     for (int64_t c = 0; c < channels; ++c) share(c, w);
+                 } else {
+                   for (int64_t c = 0; c < channels; ++c)
+                     for (int64_t w = 0; w < grad.shape[kW]; ++w) share(c, w);
+                 }
+               });
+  return shares;
+}
+
+template <class T>
+void spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
+            const Tables& windows, const Tables& covers) {
+  pool::SpreadArgs<T> a{};
+  a.grad = grad.as<T>();
+  a.out = grad_input.as<T>();
+  for (size_t i = 0; i < 5; ++i) {
+    a.grad_stride[i] = grad.stride[i];
+    a.out_stride[i] = grad_input.stride[i];
+  }
+  a.c = p.c;
+  for (size_t i = 0; i < 3; ++i)
+    a.axis[i] = {p.axis[i].in, p.axis[i].out, p.axis[i].kernel, p.axis[i].stride, 1,
+                 i < 2 ? covers[i].data() : windows[i].data()};
+  a.pad = p.axis[2].pad;
+  a.divisor = divisor;
+  const int64_t lines = p.n * p.c * p.axis[0].in * p.axis[1].in;
+  const double work = static_cast<double>(lines) * static_cast<double>(p.axis[2].in);
+  const int64_t blocks = blocks_of(lines, work);
+  const int workers = workers_for(blocks, work);
+  const int64_t sums = padded_count<T>(a.axis[2].out + 2 * (pool::kSpreadMargin + a.axis[2].kernel));
+  const int64_t size = sums + padded_count<T>(a.axis[2].in);
+  const Scratch<T> scratch(size * workers);
+  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+    pool::SpreadArgs<T> mine = a;
+    mine.sums = scratch.get() + worker * size;
+    mine.row = mine.sums + sums;
+    spread_kernel<T>().spread(mine, begin, end);
+  });
+}
+
+template <class T>
+void run_mean_grad(const PoolProblem& p, const TensorView& grad_output, const TensorView& grad_input,
+                   const char* force) {
+  const Algorithm algorithm = choose(p, grad_output, force);
+  if (algorithm == Algorithm::reference)
+    return pool::reference_mean_grad<T>(p, grad_output, grad_input);
+  const Tables windows = window_tables(p);
+  const Tables covers = {covers_of(p.axis[0]), covers_of(p.axis[1]), covers_of(p.axis[2])};
+  const int64_t common = common_divisor(p, windows);
+  const Scratch<T> scaled(common == 0 ? grad_output.size() : 0);
+  const TensorView grad = common == 0 ? divide(grad_output, windows, scaled.get()) : grad_output;
+  const T divisor = common == 0 ? T(1) : static_cast<T>(common);
+  if (algorithm == Algorithm::planes && (p.axis[2].stride > 1 || p.axis[2].out < 8))
+    return spread(p, grad, grad_input, divisor, windows, covers);
+  // Every input pixel sums over the window of outputs that see it.
+  PoolProblem sums = p;
+  for (size_t i = 0; i < 3; ++i) {
+    std::swap(sums.axis[i].in, sums.axis[i].out);
+    sums.axis[i].stride = 1;
+  }
+  auto a = forward_args<T>(sums, grad, grad_input, nullptr, covers);
+  a.runs = false;
+  a.divisor = divisor;
+  double work = work_of(p);
+  work = std::max(work, static_cast<double>(grad_input.size()));
+  if (algorithm == Algorithm::channels)
+    run_channels(a, work, pool_kernel<T>().mean_channels);
+  else
+    run_planes(a, work, pool_kernel<T>().mean_planes);
+}
+
+}  // namespace
+
+PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const char* force) {
+  PoolPlan plan{{}, std::size(kRows)};
+  for (size_t i = 0; i < std::size(kRows); ++i) {
+    std::string declined = kRows[i].declines(problem, input);
+    if (force && std::string(force) != kRows[i].name) declined = concat("'", force, "' is forced");
+    if (declined.empty() && plan.chosen == std::size(kRows)) plan.chosen = i;
+    plan.candidates.push_back({kRows[i].name, std::move(declined)});
+  }
+  if (plan.chosen == std::size(kRows)) fail_value("pooling: no algorithm '", force, "' applies");
+  return plan;
+}
+
+void max_pool_forward(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                      const TensorView* indices, const char* force) {
+  if (output.size() == 0) return;
+  if (p.dtype == DType::f32)
+    run_max<float>(p, input, output, indices, force);
+  else
+    run_max<double>(p, input, output, indices, force);
+}
+
+void avg_pool_forward(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                      const char* force) {
+  if (output.size() == 0) return;
+  if (p.dtype == DType::f32)
+    run_mean<float>(p, input, output, force);
+  else
+    run_mean<double>(p, input, output, force);
+}
+
+void avg_pool_input_grad(const PoolProblem& p, const TensorView& grad_output, const TensorView& grad_input,
+                         const char* force) {
+  if (grad_input.size() == 0) return;
+  if (p.dtype == DType::f32)
+    run_mean_grad<float>(p, grad_output, grad_input, force);
+  else
+    run_mean_grad<double>(p, grad_output, grad_input, force);
+}
+
+}  // namespace striate
