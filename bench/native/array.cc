@@ -9,20 +9,13 @@ namespace {
 template <class T>
 std::string difference(const TensorView& a, const TensorView& b) {
   using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-  std::array<int64_t, 5> at{};
-  for (int64_t i = 0; i < a.size(); ++i) {
-    int64_t rest = i, in_a = 0, in_b = 0;
-    for (size_t axis = 5; axis-- > 0;) {
-      at[axis] = rest % a.shape[axis];
-      rest /= a.shape[axis];
-      in_a += at[axis] * a.stride[axis];
-      in_b += at[axis] * b.stride[axis];
-    }
-    const T got = a.as<T>()[in_a], expected = b.as<T>()[in_b];
-    if (std::bit_cast<Bits>(got) != std::bit_cast<Bits>(expected))
-      return concat("at (n, c, d, h, w) = ", tuple_text(at), ": ", got, ", reference ", expected);
-  }
-  return {};
+  std::string found;
+  for_each_element(a, [&](const std::array<int64_t, 5>& at) {
+    const T got = a.as<T>()[offset(a, at)], expected = b.as<T>()[offset(b, at)];
+    if (found.empty() && std::bit_cast<Bits>(got) != std::bit_cast<Bits>(expected))
+      found = concat("at (n, c, d, h, w) = ", tuple_text(at), ": ", got, ", reference ", expected);
+  });
+  return found;
 }
 
 }  // namespace
@@ -39,13 +32,13 @@ Array::Array(DType dtype, std::span<const int64_t> shape, MemoryFormat layout) {
   view_ = lift(view);
 }
 
-void Array::fill_integers(uint32_t seed, int magnitude) {
+void Array::fill_integers(uint32_t seed, int magnitude, int64_t multiple) {
   const int64_t count = view_.size();
   uint32_t state = seed * 2654435761u + 1;
   const auto range = static_cast<uint32_t>(2 * magnitude + 1);
   for (int64_t i = 0; i < count; ++i) {
     state = state * 1664525u + 1013904223u;
-    const int value = static_cast<int>((state >> 16) % range) - magnitude;
+    const auto value = static_cast<double>(multiple * (static_cast<int64_t>((state >> 16) % range) - magnitude));
     if (view_.dtype == DType::f32)
       view_.as<float>()[i] = static_cast<float>(value);
     else

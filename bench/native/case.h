@@ -20,8 +20,10 @@ class Case {
 };
 
 std::unique_ptr<Case> make_conv_case(const Request& request);
+std::unique_ptr<Case> make_pool_case(const Request& request);
 
-/// ValueError if the op refuses the request; allocates nothing.
+// ValueError if the op refuses the request; nothing is allocated.
 void check_conv_request(const Request& request);
+void check_pool_request(const Request& request);
 
 }  // namespace striate::bench

@@ -1,10 +1,13 @@
 // striate-bench: times or checks problems; request.h tells the command line, case.h what an op provides.
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
 #include <tuple>
 
+#include "base/buffer_pool.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "case.h"
@@ -16,7 +19,7 @@ namespace {
 void check_request(const Request& request) {
   switch (request.problem.op) {
     case Op::conv: return check_conv_request(request);
-    case Op::pool:
+    case Op::pool: return check_pool_request(request);
     case Op::resampling: fail_value(name_of(request.problem.op), ": this build has no such op");
   }
 }
@@ -25,12 +28,22 @@ std::unique_ptr<Case> make_case(const Request& request) {
   // Both are settings of the process; arrays and plans come after them.
   set_isa(name_of(request.isa));
   set_num_threads(request.threads);
-  return make_conv_case(request);
+  return request.problem.op == Op::pool ? make_pool_case(request) : make_conv_case(request);
 }
 
 // ---- check ------------------------------------------------------------------------------------------
 
+// Scratch memory full of absurd numbers, instead of what the call before left there: a kernel that reads
+// what it did not write then fails, and fails again when its line is run alone.
+void poison_scratch() {
+  BufferPool::instance().set_limit(0);
+#ifdef __GLIBC__
+  mallopt(M_PERTURB, 1);  // new memory is filled with 0xfe: -1.7e38
+#endif
+}
+
 int check(const std::vector<Request>& requests) {
+  poison_scratch();
   int failed = 0;
   for (const Request& request : requests) {
     const std::string difference = make_case(request)->check();
