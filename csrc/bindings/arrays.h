@@ -53,5 +53,6 @@ void without_gil(Call call) {
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_pool(py::module_& m);
+void bind_resample(py::module_& m);
 
 }  // namespace striate::python

@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_runtime(m);
   bind_conv(m);
   bind_pool(m);
+  bind_resample(m);
 }

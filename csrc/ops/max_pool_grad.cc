@@ -95,7 +95,18 @@ struct Pixel {
   }
 };
 
-// Channels [c_begin, c_end) of image n.
+template <class T>
+void fill_zero(T* to, int64_t pixels, int64_t pixel_stride, int64_t channels, int64_t channel_stride) {
+  if (channels == 1 ? pixel_stride == 1 : channel_stride == 1 && pixel_stride == channels) {
+    std::memset(to, 0, static_cast<size_t>(pixels * channels) * sizeof(T));
+    return;
+  }
+  for (int64_t pixel = 0; pixel < pixels; ++pixel)
+    for (int64_t c = 0; c < channels; ++c) to[pixel * pixel_stride + c * channel_stride] = 0;
+}
+
+// Channels [c_begin, c_end) of image n. With many channels the image may not fit a cache, so pixels become
+// zero row by row, just before the first index reaches them.
 template <class T, bool Even>
 void scatter(const TensorView& indices, const TensorView& grad, const TensorView& out, int64_t n,
              int64_t c_begin, int64_t c_end) {
@@ -104,34 +115,42 @@ void scatter(const TensorView& indices, const TensorView& grad, const TensorView
   const T* from = grad.as<T>() + n * grad.stride[kN] + c_begin * grad.stride[kC];
   const int64_t* index = indices.as<int64_t>() + n * indices.stride[kN] + c_begin * indices.stride[kC];
   const int64_t channels = c_end - c_begin, pixels = out.shape[kD] * out.shape[kH] * out.shape[kW];
-  if (Even && out.stride[kW] == 1) {
-    for (int64_t c = 0; c < channels; ++c)
-      std::memset(to + c * out.stride[kC], 0, static_cast<size_t>(pixels) * sizeof(T));
-  } else {
-    for (int64_t at = 0; at < pixels; ++at) {
-      T* here = to + pixel(at);
-      if (out.stride[kC] == 1)
-        std::memset(here, 0, static_cast<size_t>(channels) * sizeof(T));
-      else
-        for (int64_t c = 0; c < channels; ++c) here[c * out.stride[kC]] = 0;
-    }
-  }
-  const auto add = [&](int64_t c, int64_t index_at, int64_t grad_at) {
-    to[c * out.stride[kC] + pixel(index[index_at])] += from[grad_at];
+  const int64_t to_c = out.stride[kC], from_c = grad.stride[kC], index_c = indices.stride[kC];
+  const int64_t from_w = grad.stride[kW], index_w = indices.stride[kW];
+  int64_t zeroed = 0;
+  const auto zero_until = [&](int64_t end) {
+    if (end <= zeroed) return;
+    if constexpr (Even)
+      fill_zero(to + pixel(zeroed), end - zeroed, out.stride[kW], channels, to_c);
+    else
+      for (; zeroed < end; ++zeroed) fill_zero(to + pixel(zeroed), 1, 1, channels, to_c);
+    zeroed = end;
   };
+  if (channels == 1) zero_until(pixels);
   for (int64_t d = 0; d < grad.shape[kD]; ++d)
     for (int64_t h = 0; h < grad.shape[kH]; ++h) {
-      const int64_t i = d * indices.stride[kD] + h * indices.stride[kH];
-      const int64_t g = d * grad.stride[kD] + h * grad.stride[kH];
-      if (channels == 1)
+      const int64_t* index_row = index + d * indices.stride[kD] + h * indices.stride[kH];
+      const T* from_row = from + d * grad.stride[kD] + h * grad.stride[kH];
+      if (channels == 1) {
         for (int64_t w = 0; w < grad.shape[kW]; ++w)
-          add(0, i + w * indices.stride[kW], g + w * grad.stride[kW]);
-      else
-        for (int64_t w = 0; w < grad.shape[kW]; ++w)
+          to[pixel(index_row[w * index_w])] += from_row[w * from_w];
+        continue;
+      }
+      int64_t last = -1;
+      for (int64_t w = 0; w < grad.shape[kW]; ++w)
+        for (int64_t c = 0; c < channels; ++c) last = std::max(last, index_row[w * index_w + c * index_c]);
+      zero_until(last + 1);
+      for (int64_t w = 0; w < grad.shape[kW]; ++w) {
+        const int64_t* at = index_row + w * index_w;
+        const T* value = from_row + w * from_w;
+        if (to_c == 1 && index_c == 1 && from_c == 1)
+          for (int64_t c = 0; c < channels; ++c) to[pixel(at[c]) + c] += value[c];
+        else
           for (int64_t c = 0; c < channels; ++c)
-            add(c, i + w * indices.stride[kW] + c * indices.stride[kC],
-                g + w * grad.stride[kW] + c * grad.stride[kC]);
+            to[pixel(at[c * index_c]) + c * to_c] += value[c * from_c];
+      }
     }
+  zero_until(pixels);
 }
 
 template <class T>
@@ -139,24 +158,28 @@ void scatter_all(const TensorView& indices, const TensorView& grad, const Tensor
   const bool even_rows = out.shape[kH] == 1 || out.stride[kH] == out.shape[kW] * out.stride[kW];
   const bool even = even_rows && (out.shape[kD] == 1 ||
                                   out.stride[kD] == out.shape[kH] * out.shape[kW] * out.stride[kW]);
-  // Channels that are neighbours go together, in blocks of whole cache lines that stay in the L2 cache
-  // with all their pixels.
-  const int64_t channels = out.shape[kC], pixels = out.shape[kD] * out.shape[kH] * out.shape[kW];
+  // Channels that are neighbours go together, in at least four cache lines; others alone.
+  constexpr int64_t kFewest = 64, kTasks = 16;
+  const int64_t channels = out.shape[kC];
   int64_t block = 1;
-  if (out.stride[kC] == 1) {
-    block = 64;
-    while (block > 16 && block * pixels * size_of(out.dtype) > 512 * 1024) block /= 2;
+  if (out.stride[kC] == 1 && out.shape[kD] * out.shape[kH] * out.shape[kW] > 1) {
+    const int64_t parts = std::clamp<int64_t>(kTasks / out.shape[kN], 1, (channels + kFewest - 1) / kFewest);
+    block = (channels + parts - 1) / parts;
   }
   const int64_t blocks = (channels + block - 1) / block;
-  const int64_t tasks = out.shape[kN] * blocks;
+  // Small planes go together: a task is worth its start.
+  const int64_t units = out.shape[kN] * blocks;
   const double work = static_cast<double>(out.size()) + 4 * static_cast<double>(grad.size());
+  const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(work / kTaskElements), 1, units);
   parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
-    const int64_t n = task / blocks, c = task % blocks * block;
-    const int64_t c_end = std::min(c + block, channels);
-    if (even)
-      scatter<T, true>(indices, grad, out, n, c, c_end);
-    else
-      scatter<T, false>(indices, grad, out, n, c, c_end);
+    for (int64_t unit = units * task / tasks; unit < units * (task + 1) / tasks; ++unit) {
+      const int64_t n = unit / blocks, c = unit % blocks * block;
+      const int64_t c_end = std::min(c + block, channels);
+      if (even)
+        scatter<T, true>(indices, grad, out, n, c, c_end);
+      else
+        scatter<T, false>(indices, grad, out, n, c, c_end);
+    }
   });
 }
 

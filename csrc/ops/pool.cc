@@ -24,19 +24,25 @@ std::string reach_declines(const PoolProblem& p) {
   return {};
 }
 
-std::string channels_decline(const PoolProblem& p, const TensorView& input) {
-  if (input.stride[kC] != 1 || p.c < 2) return "channels are not neighbours in memory";
+std::string channels_decline(const PoolProblem& p, const TensorView& input, const TensorView& output) {
+  if (p.c < 2 || input.stride[kC] != 1) return "channels are not neighbours in memory";
+  // Without columns, any array of one pixel an image seems to have neighbouring channels.
+  if (input.shape[kW] == 1 && output.stride[kC] != 1)
+    return "channels of the result are not neighbours in memory";
   return reach_declines(p);
 }
 
-std::string planes_decline(const PoolProblem& p, const TensorView&) { return reach_declines(p); }
+std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&) {
+  return reach_declines(p);
+}
 
-std::string never(const PoolProblem&, const TensorView&) { return {}; }
+std::string never(const PoolProblem&, const TensorView&, const TensorView&) { return {}; }
 
 struct Row {
   Algorithm algorithm;
   const char* name;
-  std::string (*declines)(const PoolProblem&, const TensorView&);  // why not; empty: it applies
+  // Why not; empty: it applies.
+  std::string (*declines)(const PoolProblem&, const TensorView& input, const TensorView& output);
 };
 
 constexpr Row kRows[] = {
@@ -45,8 +51,48 @@ constexpr Row kRows[] = {
     {Algorithm::reference, "reference", never},
 };
 
-Algorithm choose(const PoolProblem& p, const TensorView& input, const char* force) {
-  return kRows[plan_pool(p, input, force).chosen].algorithm;
+Algorithm choose(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                 const char* force) {
+  return kRows[plan_pool(p, input, output, force).chosen].algorithm;
+}
+
+// ---- folding ----------------------------------------------------------------------------------------
+
+// An axis that one window covers, whole.
+bool is_global(const PoolAxis& axis) {
+  return axis.out == 1 && axis.pad == 0 && axis.dilation == 1 && axis.kernel >= axis.in;
+}
+
+// Global pooling of a dense image is pooling of one long row. `image` is the view of the pool's input.
+PoolProblem fold(const PoolProblem& p, TensorView& image) {
+  PoolProblem folded = p;
+  for (size_t i = 2; i-- > 0;) {  // height into width, then depth
+    PoolAxis& width = folded.axis[2];
+    PoolAxis& outer = folded.axis[i];
+    const auto axis = static_cast<size_t>(kD) + i;
+    const bool dense = outer.in == 1 || image.stride[axis] == image.shape[kW] * image.stride[kW];
+    if (!is_global(width) || !is_global(outer) || !dense) break;
+    if (outer.in * width.in > 0x7fffffff) break;
+    if (folded.divisor == 0) {
+      // What the mean counts is settled before the axes are gone.
+      const auto counted = [&](const PoolAxis& a) {
+        return p.count_include_pad ? std::min(a.kernel, a.in + a.pad_end) : a.in;
+      };
+      folded.divisor = counted(p.axis[0]) * counted(p.axis[1]) * counted(p.axis[2]);
+      for (const PoolAxis& a : p.axis)
+        if (!is_global(a)) folded.divisor = 0;
+      if (folded.divisor == 0) return p;
+    }
+    if (width.in == 1) image.stride[kW] = image.stride[axis];
+    width.in *= outer.in;
+    width.kernel = width.in;
+    width.stride = width.in;
+    width.pad_end = 0;
+    image.shape[kW] = width.in;
+    image.shape[axis] = 1;
+    outer = PoolAxis{};
+  }
+  return folded;
 }
 
 // ---- tables -----------------------------------------------------------------------------------------
@@ -169,9 +215,7 @@ pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input,
   }
   set_inner(tables[2], p.axis[2].kernel, a.inner_begin, a.inner_end);
   const PoolAxis& w = p.axis[2];
-  const bool whole_rows = w.kernel >= w.in && input.stride[kH] == w.in;
-  const int64_t run = whole_rows ? w.in * std::min(p.axis[1].kernel, p.axis[1].in) : w.kernel;
-  a.runs = input.stride[kW] == 1 && w.dilation == 1 && run >= 16 && (w.out < 8 || w.stride > 2);
+  a.runs = input.stride[kW] == 1 && w.dilation == 1 && w.kernel >= 16 && (w.out < 8 || w.stride > 2);
   a.divisor = static_cast<T>(p.divisor);
   return a;
 }
@@ -188,10 +232,12 @@ double work_of(const PoolProblem& p) {
 }
 
 template <class T>
-void run_max(const PoolProblem& p, const TensorView& input, const TensorView& output,
+void run_max(const PoolProblem& problem, TensorView input, const TensorView& output,
              const TensorView* indices, const char* force) {
-  const Algorithm algorithm = choose(p, input, force);
-  if (algorithm == Algorithm::reference) return pool::reference_max<T>(p, input, output, indices);
+  const Algorithm algorithm = choose(problem, input, output, force);
+  if (algorithm == Algorithm::reference)
+    return pool::reference_max<T>(problem, input, output, indices);
+  const PoolProblem p = fold(problem, input);
   const Tables tables = window_tables(p);
   const auto a = forward_args<T>(p, input, output, indices, tables);
   if (algorithm == Algorithm::channels)
@@ -201,9 +247,10 @@ void run_max(const PoolProblem& p, const TensorView& input, const TensorView& ou
 }
 
 template <class T>
-void run_mean(const PoolProblem& p, const TensorView& input, const TensorView& output, const char* force) {
-  const Algorithm algorithm = choose(p, input, force);
-  if (algorithm == Algorithm::reference) return pool::reference_mean<T>(p, input, output);
+void run_mean(const PoolProblem& problem, TensorView input, const TensorView& output, const char* force) {
+  const Algorithm algorithm = choose(problem, input, output, force);
+  if (algorithm == Algorithm::reference) return pool::reference_mean<T>(problem, input, output);
+  const PoolProblem p = fold(problem, input);
   const Tables tables = window_tables(p);
   const auto a = forward_args<T>(p, input, output, nullptr, tables);
   if (algorithm == Algorithm::channels)
@@ -293,11 +340,12 @@ void spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad
 }
 
 template <class T>
-void run_mean_grad(const PoolProblem& p, const TensorView& grad_output, const TensorView& grad_input,
+void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, TensorView grad_input,
                    const char* force) {
-  const Algorithm algorithm = choose(p, grad_output, force);
+  const Algorithm algorithm = choose(problem, grad_output, grad_input, force);
   if (algorithm == Algorithm::reference)
-    return pool::reference_mean_grad<T>(p, grad_output, grad_input);
+    return pool::reference_mean_grad<T>(problem, grad_output, grad_input);
+  const PoolProblem p = fold(problem, grad_input);
   const Tables windows = window_tables(p);
   const Tables covers = {covers_of(p.axis[0]), covers_of(p.axis[1]), covers_of(p.axis[2])};
   const int64_t common = common_divisor(p, windows);
@@ -325,10 +373,11 @@ void run_mean_grad(const PoolProblem& p, const TensorView& grad_output, const Te
 
 }  // namespace
 
-PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const char* force) {
+PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+                   const char* force) {
   PoolPlan plan{{}, std::size(kRows)};
   for (size_t i = 0; i < std::size(kRows); ++i) {
-    std::string declined = kRows[i].declines(problem, input);
+    std::string declined = kRows[i].declines(problem, input, output);
     if (force && std::string(force) != kRows[i].name) declined = concat("'", force, "' is forced");
     if (declined.empty() && plan.chosen == std::size(kRows)) plan.chosen = i;
     plan.candidates.push_back({kRows[i].name, std::move(declined)});

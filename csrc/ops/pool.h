@@ -23,9 +23,10 @@ struct PoolPlan {
   size_t chosen;
 };
 
-/// The plan of a call that reads `input` (of a gradient: grad_output). `force` names the one algorithm to
-/// use; ValueError if it is unknown or does not apply.
-PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const char* force = nullptr);
+/// The plan of a call that reads `input` (of a gradient: grad_output) and writes `output` (grad_input).
+/// `force` names the one algorithm to use; ValueError if it is unknown or does not apply.
+PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+                   const char* force = nullptr);
 
 // The views are lifted (n, c, d, h, w), of the problem's dtype and shapes.
 

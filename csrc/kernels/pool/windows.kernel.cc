@@ -145,25 +145,54 @@ void inner_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t begin, i
 
 // ---- long windows: lanes along the window ---------------------------------------------------------------
 
-template <class T>
-STRIATE_INLINE bool beats(T value, int64_t at, T best, int64_t best_at) {
-  if (value != value) return best == best || at > best_at;
-  return value > best || (value == best && at < best_at);
+template <class V, int... I>
+STRIATE_INLINE auto low_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, I...);
+}
+template <class V, int... I>
+STRIATE_INLINE auto high_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) + I)...);
+}
+
+// The better of two maxima found in any order: the first of equals, but the last NaN.
+template <class T, int N>
+STRIATE_INLINE MaxAt<T, N> better(const MaxAt<T, N>& a, const MaxAt<T, N>& b) {
+  const auto wins = (b.value > a.value) | ((b.value == a.value) & (b.where < a.where)) |
+                    ((b.value != b.value) & ((a.value == a.value) | (b.where > a.where)));
+  MaxAt<T, N> best;
+  best.value = wins ? b.value : a.value;
+  best.where = wins ? b.where : a.where;
+  return best;
 }
 
 template <class T, int N>
-STRIATE_INLINE void take_run(const T* from, int64_t count, int64_t at, MaxAt<T, 1>& best, int64_t& best_at) {
+STRIATE_INLINE MaxAt<T, 1> best_lane(const MaxAt<T, N>& all) {
+  if constexpr (N == 1) {
+    return all;
+  } else {
+    using half = typename make_indices<N / 2>::type;
+    MaxAt<T, N / 2> low, high;
+    low.value = low_half(all.value, half{});
+    low.where = low_half(all.where, half{});
+    high.value = high_half(all.value, half{});
+    high.where = high_half(all.where, half{});
+    return best_lane<T, N / 2>(better<T, N / 2>(low, high));
+  }
+}
+
+// `best.where` counts from the window's first tap, like `at`.
+template <class T, int N>
+STRIATE_INLINE void take_run(const T* from, int64_t count, int32_t at, MaxAt<T, 1>& best) {
   using Where = typename mask_of<T>::type;
-  T value = best.value[0];
   int64_t i = 0;
   if (count >= 2 * N) {
     MaxAt<T, N> part[2];
     vec<Where, N> here{};
-    for (int lane = 0; lane < N; ++lane) here[lane] = lane;
-    part[0].where = here;
-    part[1].where = here + N;
-    part[0].value = load<vec<T, N>>(from);
-    part[1].value = load<vec<T, N>>(from + N);
+    for (int lane = 0; lane < N; ++lane) here[lane] = at + lane;
+    for (int k = 0; k < 2; ++k) {
+      part[k].value = load<vec<T, N>>(from + k * N);
+      part[k].where = here + k * N;
+    }
     for (i = 2 * N; i + 2 * N <= count; i += 2 * N) {
       here += 2 * N;
 #pragma GCC unroll 2
@@ -175,19 +204,9 @@ STRIATE_INLINE void take_run(const T* from, int64_t count, int64_t at, MaxAt<T, 
         part[k].value = v != v ? v : part[k].value;
       }
     }
-    for (int k = 0; k < 2; ++k)
-      for (int lane = 0; lane < N; ++lane)
-        if (beats<T>(part[k].value[lane], at + part[k].where[lane], value, best_at)) {
-          value = part[k].value[lane];
-          best_at = at + part[k].where[lane];
-        }
+    best = better<T, 1>(best, best_lane<T, N>(better<T, N>(part[0], part[1])));
   }
-  for (; i < count; ++i)
-    if (beats<T>(from[i], at + i, value, best_at)) {
-      value = from[i];
-      best_at = at + i;
-    }
-  best.value[0] = value;
+  for (; i < count; ++i) best.take(load<vec<T, 1>>(from + i), at + static_cast<int32_t>(i));
 }
 
 template <class T, int N>
@@ -205,34 +224,24 @@ STRIATE_INLINE T sum_run(const T* from, int64_t count) {
   return total;
 }
 
-// Rows that a window takes whole are one run with the next row, whole images with the next image.
 template <bool IsMean, class T>
 void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
   const Window& w = a.axis[2].window[column];
-  int64_t run = w.taps, rows = line.height_taps, images = line.depth_taps;
-  if (run == a.axis[2].in && line.height_step == run && line.height_at == run) {
-    run *= rows;
-    if (rows == a.axis[1].in && line.depth_step == run && line.depth_at == run) {
-      run *= images;
-      images = 1;
-    }
-    rows = 1;
-  }
   const T* from = line.in + w.first;
   MaxAt<T, 1> best;
-  int64_t best_at = line.first_at + w.first;
   T total = 0;
-  for (int64_t d = 0; d < images; ++d)
-    for (int64_t h = 0; h < rows; ++h) {
+  for (int64_t d = 0; d < line.depth_taps; ++d)
+    for (int64_t h = 0; h < line.height_taps; ++h) {
       const T* tap = from + d * line.depth_step + h * line.height_step;
       if constexpr (IsMean)
-        total += sum_run<T, kLanes<T>>(tap, run);
+        total += sum_run<T, kLanes<T>>(tap, w.taps);
       else
         take_run<T, kLanes<T>>(
-            tap, run, line.first_at + w.first + d * line.depth_at + h * line.height_at, best, best_at);
+            tap, w.taps,
+            static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at, best);
     }
   line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.value[0];
-  if (line.at) line.at[column * a.at_stride[4]] = best_at;
+  if (line.at) line.at[column * a.at_stride[4]] = line.first_at + w.first + best.where[0];
 }
 
 // ---- lines -----------------------------------------------------------------------------------------

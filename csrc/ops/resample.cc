@@ -1,0 +1,202 @@
+#include "ops/resample.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "base/scratch.h"
+#include "kernels/resample/reference.h"
+#include "kernels/resample/resample.h"
+
+namespace striate {
+namespace {
+
+constexpr double kTaskWork = 32768;
+
+// ---- matrices -----------------------------------------------------------------------------------------
+
+template <class T>
+struct SparseMatrix {
+  int64_t in = 0, out = 0;
+  std::vector<int32_t> begin, index;
+  std::vector<T> weight;
+
+  resample::Matrix<T> view() const { return {in, out, begin.data(), index.data(), weight.data()}; }
+  int64_t most_taps() const {
+    int64_t most = 0;
+    for (size_t o = 0; o + 1 < begin.size(); ++o) most = std::max<int64_t>(most, begin[o + 1] - begin[o]);
+    return most;
+  }
+};
+
+template <class T>
+SparseMatrix<T> matrix_of(const ResampleAxis& axis, bool linear, bool align_corners) {
+  SparseMatrix<T> m{.in = axis.in, .out = axis.out, .begin = {0}, .index = {}, .weight = {}};
+  const auto in = static_cast<double>(axis.in), out = static_cast<double>(axis.out);
+  const double step = axis.scale > 0 ? 1 / axis.scale : in / out;
+  const double corner_step = axis.out > 1 ? (in - 1) / (out - 1) : 0;
+  const auto tap = [&](double position, double weight) {
+    if (weight == 0) return;  // an infinite element must not leak through it
+    m.index.push_back(static_cast<int32_t>(position));
+    m.weight.push_back(static_cast<T>(weight));
+  };
+  for (int64_t o = 0; o < axis.out; ++o) {
+    const auto position = static_cast<double>(o);
+    if (!linear) {
+      tap(std::min(std::floor(position * step), in - 1), 1);
+    } else {
+      const double at =
+          align_corners ? position * corner_step : std::max((position + 0.5) * step - 0.5, 0.0);
+      const double left = std::min(std::floor(at), in - 1);
+      const double fraction = left == in - 1 ? 0 : at - left;
+      tap(left, 1 - fraction);
+      tap(left + 1, fraction);
+    }
+    m.begin.push_back(static_cast<int32_t>(m.index.size()));
+  }
+  return m;
+}
+
+template <class T>
+SparseMatrix<T> transpose(const SparseMatrix<T>& m) {
+  SparseMatrix<T> t{.in = m.out, .out = m.in, .begin = {}, .index = m.index, .weight = m.weight};
+  t.begin.assign(static_cast<size_t>(m.in) + 1, 0);
+  for (const int32_t i : m.index) ++t.begin[static_cast<size_t>(i) + 1];
+  for (size_t i = 1; i < t.begin.size(); ++i) t.begin[i] += t.begin[i - 1];
+  std::vector<int32_t> next(t.begin.begin(), t.begin.end() - 1);
+  for (size_t o = 0; o < static_cast<size_t>(m.out); ++o)
+    for (auto e = static_cast<size_t>(m.begin[o]); e < static_cast<size_t>(m.begin[o + 1]); ++e) {
+      const auto to = static_cast<size_t>(next[static_cast<size_t>(m.index[e])]++);
+      t.index[to] = static_cast<int32_t>(o);
+      t.weight[to] = m.weight[e];
+    }
+  return t;
+}
+
+// Whether row `later` is row `row` moved by `shift` columns.
+template <class T>
+bool repeats(const SparseMatrix<T>& m, int64_t row, int64_t later, int64_t shift) {
+  const int32_t a = m.begin[static_cast<size_t>(row)], b = m.begin[static_cast<size_t>(later)];
+  const int32_t taps = m.begin[static_cast<size_t>(row) + 1] - a;
+  if (taps == 0 || m.begin[static_cast<size_t>(later) + 1] - b != taps) return false;
+  for (int32_t e = 0; e < taps; ++e) {
+    const auto from = static_cast<size_t>(a + e), to = static_cast<size_t>(b + e);
+    if (m.index[to] - m.index[from] != shift || m.weight[to] != m.weight[from]) return false;
+  }
+  return true;
+}
+
+// The longest stretch around the middle whose rows repeat.
+template <class T>
+void find_inner(const SparseMatrix<T>& m, resample::Args<T>& a) {
+  constexpr int64_t kWorthwhile = 8;
+  a.period = 0;
+  for (int period = 1; period <= 2; ++period) {
+    const int64_t middle = m.out / 2;
+    if (middle + period >= m.out) return;
+    const auto at = [&](int64_t row) { return m.begin[static_cast<size_t>(row)]; };
+    if (at(middle) == at(middle + 1) || at(middle + period) == at(m.out)) continue;
+    const int64_t shift = m.index[static_cast<size_t>(at(middle + period))] -
+                          m.index[static_cast<size_t>(at(middle))];
+    if (shift < 1 || (period == 2 && shift != 1)) continue;
+    int64_t first = middle, last = middle;
+    while (last + period < m.out && repeats(m, last, last + period, shift)) ++last;
+    while (first > 0 && repeats(m, first - 1, first - 1 + period, shift)) --first;
+    if (last == middle || last + period - first < kWorthwhile) continue;
+    a.period = period;
+    a.shift = shift;
+    a.inner_begin = first;
+    a.inner_end = last + period;
+    return;
+  }
+}
+
+// At most two taps a row, and those neighbours.
+template <class T>
+bool has_close_taps(const SparseMatrix<T>& m) {
+  for (size_t o = 0; o < static_cast<size_t>(m.out); ++o) {
+    const auto first = static_cast<size_t>(m.begin[o]), last = static_cast<size_t>(m.begin[o + 1]);
+    if (last - first > 2 || (last - first == 2 && m.index[first + 1] != m.index[first] + 1)) return false;
+  }
+  return true;
+}
+
+// ---- driver -------------------------------------------------------------------------------------------
+
+template <class T>
+const resample::Kernel<T>& resample_kernel() {
+  const resample::Table& table = STRIATE_SELECT_TABLE(current_isa(), resample_table);
+  if constexpr (std::is_same_v<T, float>)
+    return table.f32;
+  else
+    return table.f64;
+}
+
+template <class T>
+using Matrices = std::array<SparseMatrix<T>, 3>;
+
+template <class T>
+void apply(const Matrices<T>& m, const TensorView& input, const TensorView& output, bool reference) {
+  resample::Args<T> a{};
+  a.in = input.as<T>();
+  a.out = output.as<T>();
+  for (size_t i = 0; i < 5; ++i) {
+    a.in_stride[i] = input.stride[i];
+    a.out_stride[i] = output.stride[i];
+  }
+  a.c = input.shape[kC];
+  for (size_t i = 0; i < 3; ++i) a.axis[i] = m[i].view();
+  find_inner(m[2], a);
+  a.width_first = m[2].out > m[2].in && input.stride[kW] == 1 && has_close_taps(m[0]) && has_close_taps(m[1]);
+
+  const bool channels = a.c > 1 && input.stride[kC] == 1 && output.stride[kC] == 1;
+  const int64_t images = output.shape[kN] * (channels ? 1 : a.c);
+  const int64_t lines = images * m[0].out * m[1].out;
+  const double work = static_cast<double>(output.size()) *
+                      static_cast<double>(m[0].most_taps() * m[1].most_taps() * m[2].most_taps());
+  const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, lines);
+  const int workers = workers_for(tasks, work);
+  if (reference) return resample::reference(a, output.shape[kN], workers);
+  a.pitch = padded_count<T>(std::max(m[2].in, m[2].out));
+  const Scratch<T> scratch(channels ? 0 : 5 * a.pitch * workers);
+  const auto kernel = channels ? resample_kernel<T>().channels : resample_kernel<T>().planes;
+  parallel_for(tasks, workers, FpMode::exact, [&](int64_t task, int worker) {
+    resample::Args<T> mine = a;
+    mine.scratch = scratch.get() + worker * 5 * a.pitch;
+    kernel(mine, lines * task / tasks, lines * (task + 1) / tasks);
+  });
+}
+
+template <class T>
+void run(const ResampleProblem& p, const TensorView& from, const TensorView& to, bool gradient,
+         bool reference) {
+  Matrices<T> m;
+  for (size_t i = 0; i < 3; ++i) {
+    m[i] = matrix_of<T>(p.axis[i], p.linear, p.align_corners);
+    if (gradient) m[i] = transpose(m[i]);
+  }
+  apply(m, from, to, reference);
+}
+
+}  // namespace
+
+void interpolate_forward(const ResampleProblem& p, const TensorView& input, const TensorView& output,
+                         bool reference) {
+  if (output.size() == 0) return;
+  if (p.dtype == DType::f32)
+    run<float>(p, input, output, false, reference);
+  else
+    run<double>(p, input, output, false, reference);
+}
+
+void interpolate_input_grad(const ResampleProblem& p, const TensorView& grad_output,
+                            const TensorView& grad_input, bool reference) {
+  if (grad_input.size() == 0) return;
+  if (p.dtype == DType::f32)
+    run<float>(p, grad_output, grad_input, true, reference);
+  else
+    run<double>(p, grad_output, grad_input, true, reference);
+}
+
+}  // namespace striate

@@ -1,0 +1,54 @@
+// Interpolation and its gradient. Every axis is a sparse matrix (output size x input size), built once in
+// float64; the gradient walks the transposed matrices, so it is the exact adjoint.
+//
+// Output pixel o reads, as in PyTorch, the input at
+//     nearest                 floor(o * step)
+//     linear                  max((o + 1/2) * step - 1/2, 0)
+//     linear, align_corners   o * (in - 1) / (out - 1)
+// where step is 1 / scale if a scale is given, else in / out. Taps past the far end are the last element.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/tensor_view.h"
+
+namespace striate {
+
+struct ResampleAxis {
+  int64_t in = 1, out = 1;
+  double scale = 0;  // 0: out / in
+};
+
+struct ResampleProblem {
+  DType dtype = DType::f32;
+  int rank = 2;  // spatial axes of the call: 1, 2 or 3
+  int64_t n = 0, c = 0;
+  std::array<ResampleAxis, 3> axis;  // d, h, w
+  bool linear = false, align_corners = false;
+
+  std::vector<int64_t> input_shape() const;  // (n, c, spatial...), with the call's rank
+  std::vector<int64_t> output_shape() const;
+
+  struct Arguments {
+    const char* op;
+    DType dtype;
+    std::span<const int64_t> input_shape, output_size;
+    const std::vector<double>* scale;  // null: from the sizes
+    bool linear, align_corners;
+  };
+  /// ValueError that names the op, the values and the rule.
+  static ResampleProblem make(const Arguments& arguments);
+};
+
+// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes, of any strides. `reference` asks
+// for the naive loops, the oracle of the native harness.
+void interpolate_forward(const ResampleProblem& problem, const TensorView& input, const TensorView& output,
+                         bool reference = false);
+void interpolate_input_grad(const ResampleProblem& problem, const TensorView& grad_output,
+                            const TensorView& grad_input, bool reference = false);
+
+}  // namespace striate
