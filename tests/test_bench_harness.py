@@ -34,9 +34,21 @@ def run(*arguments, status=0):
 def checked_problems(*arguments):
     """The problems that a check reports, as the harness prints them, without their settings."""
     return [
-        line.split("t ", 1)[1]
+        line.split(" 1t ", 1)[1]
         for line in run("--check", "--threads=1", *arguments).splitlines()[:-1]
     ]
+
+
+def smoke_checks():
+    """How many checks the smoke file asks for, a layout, type and thread count."""
+    count, directions, algs = 0, 3, 1  # convolution comes first in the file
+    for line in (CASES / "smoke.txt").read_text().splitlines():
+        if "--op=" in line:
+            directions = 2  # no weight
+        if found := re.search(r"--alg=(\S+)", line):
+            algs = len(found[1].split(","))
+        count += directions * algs * bool(re.match(r"(mb|ic|g)\d", line))
+    return count
 
 
 def test_smoke_cases_equal_the_reference():
@@ -48,12 +60,7 @@ def test_smoke_cases_equal_the_reference():
         f"--batch={CASES / 'smoke.txt'}",
     )
     assert "FAILED" not in out
-    count = sum(
-        bool(re.match(r"(\w+:)?(mb|ic|g)\d", line))
-        for line in (CASES / "smoke.txt").read_text().splitlines()
-    )
-    # Convolutions run three directions.
-    assert re.search(rf"^{count * 3 * 8} checked, 0 failed$", out, re.MULTILINE)
+    assert out.splitlines()[-1] == f"{8 * smoke_checks()} checked, 0 failed"
 
 
 @pytest.mark.parametrize("algorithm", ["tiles", "reference"])
@@ -77,15 +84,20 @@ ROUND_TRIPS = {
     "mb1ic3id6oc4kd3pd1": "mb1ic3id6oc4od6kd3pd1",
     "mb1ic3id4ih5oc4kd1kh3ph1": "mb1ic3id4ih5oc4od4oh5kd1kh3pd0ph1",
     "mb1ic3ih6oc4oh3kh1sh2": "mb1ic3ih6oc4oh3kh1sh2ph0",
+    "pool:mb1ic3ih9oh5kh2sh2ph0": "mb1ic3ih9oh5kh2sh2ph0",
+    "pool:ic3iw9kw3dw1": "mb2ic3iw9ow5kw3pw0dw1",
+    "resampling:mb1ic3ih7iw9oh10ow4": "mb1ic3ih7iw9oh10ow4",
+    "resampling:mb1ic3id4od8": "mb1ic3id4od8",
     "conv:mb1ic3ih5oc4kh1nplain name": 'mb1ic3ih5oc4oh5kh1ph0n"plain name"',
 }
 
 
 @pytest.mark.parametrize("text", ROUND_TRIPS)
 def test_problem_round_trip(text):
+    op = text.partition(":")[0] if ":" in text else "conv"
     (printed,) = checked_problems("--dir=FWD", text)
     assert printed == ROUND_TRIPS[text]
-    assert checked_problems("--dir=FWD", printed) == [printed]
+    assert checked_problems("--dir=FWD", f"--op={op}", printed) == [printed]
 
 
 BAD_LINES = {
@@ -108,6 +120,11 @@ BAD_LINES = {
     "ic3ih5oc4kh7": "the kernel reaches over 7, but padded ih is 5",
     "ic3ih5oc4oh2kh3ph0": "oh2 does not fit",
     "g4ic6ih5oc8kh3": "groups=4 must divide the input's 6 channels",
+    "pool:ic3ih5oc4kh3": "column 12: unknown key 'oc' of pool",
+    "pool:ic3ih5kh2ph2": "padding must be at most half",
+    "resampling:ic3ih5oh7kh3": "column 21: unknown key 'kh' of resampling",
+    "resampling:ic3ih5": "oh is missing",
+    "resampling:ic3ih0oh4": "interpolate: ",
     "--isa=abacus": "unknown instruction set 'abacus'",
     "--layout=nchw,chw": "--layout: unknown 'chw', expected nchw, nhwc",
     "--threads=0": "--threads: must be a number from 1 to 1024, got '0'",
@@ -119,6 +136,26 @@ BAD_LINES = {
 @pytest.mark.parametrize("text", BAD_LINES)
 def test_bad_lines_are_named(text):
     assert BAD_LINES[text] in run("--check", text, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--alg=median", "pool:ic3ih5kh2"), "--alg: pool has no 'median'"),
+        (("--dir=BWD_W", "pool:ic3ih5kh2"), "pool has no weight, so no BWD_W"),
+        (("--alg=avg_p", "pool:ic3ih9kh2dh1"), "a mean has no dilation"),
+        (("--alg=linear", "resampling:ic3ih7oh9"), "not exact in float32"),
+        (
+            (
+                "--dir=BWD_W",
+                "mb1ic1iw16777300oc1kw1",
+            ),
+            "sums of 1.67773e+07 products are not exact in float32",
+        ),
+    ],
+)
+def test_what_an_op_lacks_is_named(arguments, message):
+    assert message in run("--check", *arguments, status=2)
 
 
 def test_unknown_algorithm_is_named():

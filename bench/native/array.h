@@ -51,7 +51,7 @@ void for_each_element(const TensorView& view, Body body) {
 std::string first_difference(const Array& got, const Array& expected);
 
 /// The largest magnitude up to 4 with which sums of `terms` products of two integers are exact in `dtype`;
-/// ValueError if not even 1 is.
+/// 0 if not even 1 is.
 int exact_magnitude(DType dtype, double terms);
 
 }  // namespace striate::bench

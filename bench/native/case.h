@@ -21,9 +21,11 @@ class Case {
 
 std::unique_ptr<Case> make_conv_case(const Request& request);
 std::unique_ptr<Case> make_pool_case(const Request& request);
+std::unique_ptr<Case> make_resampling_case(const Request& request);
 
 // ValueError if the op refuses the request; nothing is allocated.
 void check_conv_request(const Request& request);
 void check_pool_request(const Request& request);
+void check_resampling_request(const Request& request);
 
 }  // namespace striate::bench

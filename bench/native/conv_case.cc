@@ -49,13 +49,17 @@ class ConvCase final : public Case {
         input_(r.dtype, problem_.input_shape(), r.layout),
         weight_(r.dtype, problem_.weight_shape(), MemoryFormat::contiguous),
         output_(r.dtype, problem_.output_shape(), r.layout) {
-    const int magnitude = exact_magnitude(r.dtype, terms());
-    for (Array* array : {&input_, &weight_, &output_}) array->fill_integers(++seed_, magnitude);
+    magnitude_ = exact_magnitude(r.dtype, terms());
+    uint32_t seed = 0;
+    for (Array* array : {&input_, &weight_, &output_}) array->fill_integers(++seed, std::max(magnitude_, 1));
   }
 
   void run() override { run_into(result(), forced(request_)); }
 
   std::string check() override {
+    if (magnitude_ == 0)
+      fail_value("conv: sums of ", terms(), " products are not exact in ", name_of(request_.dtype), ": ",
+                 to_text(request_.problem));
     Array& got = result();
     Array expected(request_.dtype, shape_of(got), request_.direction == Direction::weight_grad
                                                       ? MemoryFormat::contiguous
@@ -114,7 +118,7 @@ class ConvCase final : public Case {
   Request request_;
   ConvProblem problem_;
   Array input_, weight_, output_;
-  uint32_t seed_ = 0;
+  int magnitude_ = 0;
 };
 
 }  // namespace

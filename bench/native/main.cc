@@ -20,7 +20,7 @@ void check_request(const Request& request) {
   switch (request.problem.op) {
     case Op::conv: return check_conv_request(request);
     case Op::pool: return check_pool_request(request);
-    case Op::resampling: fail_value(name_of(request.problem.op), ": this build has no such op");
+    case Op::resampling: return check_resampling_request(request);
   }
 }
 
@@ -28,7 +28,12 @@ std::unique_ptr<Case> make_case(const Request& request) {
   // Both are settings of the process; arrays and plans come after them.
   set_isa(name_of(request.isa));
   set_num_threads(request.threads);
-  return request.problem.op == Op::pool ? make_pool_case(request) : make_conv_case(request);
+  switch (request.problem.op) {
+    case Op::conv: return make_conv_case(request);
+    case Op::pool: return make_pool_case(request);
+    case Op::resampling: return make_resampling_case(request);
+  }
+  return nullptr;
 }
 
 // ---- check ------------------------------------------------------------------------------------------

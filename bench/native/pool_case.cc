@@ -59,16 +59,18 @@ class PoolCase final : public Case {
         indices_(DType::i64, is_max(r) ? problem_.output_shape() : std::vector<int64_t>{0, 0, 0}, r.layout) {
     const int64_t multiple = is_max(r) ? 1 : exact_multiple(problem_);
     const double terms = static_cast<double>(problem_.taps()) * static_cast<double>(multiple);
-    const int magnitude = exact_magnitude(r.dtype, terms);
-    input_.fill_integers(1, magnitude, multiple);
+    magnitude_ = exact_magnitude(r.dtype, terms);
+    input_.fill_integers(1, std::max(magnitude_, 1), multiple);
     // The gradient of a maximum goes where a forward call found it.
     if (is_max(r)) max_pool_forward(problem_, input_.view(), output_.view(), &indices_.view());
-    output_.fill_integers(2, magnitude, multiple);
+    output_.fill_integers(2, std::max(magnitude_, 1), multiple);
   }
 
   void run() override { run_into(result(), forced(request_)); }
 
   std::string check() override {
+    if (magnitude_ == 0)
+      fail_value("pool: the sums of ", to_text(request_.problem), " are not exact in ", name_of(request_.dtype));
     Array& got = result();
     Array expected(request_.dtype, forward() ? problem_.output_shape() : problem_.input_shape(), request_.layout);
     got.fill_nan();
@@ -82,9 +84,9 @@ class PoolCase final : public Case {
   }
 
   std::string algorithm() const override {
-    if (is_max(request_) && !forward()) return "scatter";  // the only one
+    if (is_max(request_) && !forward()) return "-";  // it has only one
     const TensorView &x = input_.view(), &y = output_.view();
-    const PoolPlan plan = plan_pool(problem_, forward() ? x : y, forced(request_));
+    const PoolPlan plan = plan_pool(problem_, forward() ? x : y, forward() ? y : x, forced(request_));
     return plan.candidates[plan.chosen].name;
   }
   double flops() const override { return 0; }
@@ -130,12 +132,17 @@ class PoolCase final : public Case {
   Request request_;
   PoolProblem problem_;
   Array input_, output_, indices_;
+  int magnitude_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Case> make_pool_case(const Request& request) { return std::make_unique<PoolCase>(request); }
 
-void check_pool_request(const Request& request) { (void)problem_of(request); }
+void check_pool_request(const Request& request) {
+  if (!request.algorithm.empty() && is_max(request) && request.direction == Direction::input_grad)
+    fail_value("--algorithm: the gradient of a maximum has only one");
+  (void)problem_of(request);
+}
 
 }  // namespace striate::bench
