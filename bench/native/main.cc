@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <tuple>
@@ -111,6 +112,15 @@ int measure(const CommandLine& line) {
   for (const Request& request : line.requests) {
     const auto c = make_case(request);
     print_row(request, *c, time(*c, line.min_time), limits.at({request.isa, request.dtype, request.threads}));
+  }
+  for (const auto& [key, before] : limits) {
+    const auto [isa, dtype, threads] = key;
+    set_isa(name_of(isa));
+    const double now = measure_limits(dtype, threads).flops_per_second;
+    if (std::abs(now / before.flops_per_second - 1) > 0.1)
+      std::printf("beware: the peak of %s, %d threads, went from %.1f to %.1f GFLOP/s while this ran: other programs "
+                  "are at work, and percentages are off by as much\n",
+                  name_of(isa), threads, before.flops_per_second / 1e9, now / 1e9);
   }
   return 0;
 }
