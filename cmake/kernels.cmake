@@ -30,7 +30,7 @@ function(striate_add_kernels target)
     endif()
     set(objects ${target}_kernels_${name})
     add_library(${objects} OBJECT ${ARGN})
-    target_include_directories(${objects} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/csrc)
+    target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
     target_compile_definitions(${objects} PRIVATE
       STRIATE_ISA=${name} STRIATE_VECTOR_BYTES=${bytes} STRIATE_REGISTERS=${registers})
     target_compile_options(${objects} PRIVATE ${STRIATE_KERNEL_FLAGS} ${flags}

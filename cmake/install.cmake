@@ -1,0 +1,25 @@
+# The library for C++ programs: cmake --install BUILD --component core --prefix WHERE, then
+#     find_package(striate)  target_link_libraries(app striate::core)
+# The wheel takes only the component `python`.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+install(TARGETS striate_core EXPORT striate
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT core)
+set_target_properties(striate_core PROPERTIES EXPORT_NAME core)
+
+# Drivers' own headers (*_tiles.h) include kernels and stay here.
+install(DIRECTORY csrc/base csrc/ops DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/striate COMPONENT core
+  FILES_MATCHING PATTERN "*.h" PATTERN "*_tiles.h" EXCLUDE)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/striate)
+install(EXPORT striate NAMESPACE striate:: FILE striateTargets.cmake
+  DESTINATION ${package_dir} COMPONENT core)
+configure_package_config_file(cmake/striateConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/striateConfig.cmake INSTALL_DESTINATION ${package_dir})
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/striateConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/striateConfig.cmake ${PROJECT_BINARY_DIR}/striateConfigVersion.cmake
+  DESTINATION ${package_dir} COMPONENT core)
