@@ -1,6 +1,7 @@
 """What `import striate` costs: the modules that it adds to NumPy's are listed, all of them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 ADDED = {
     "striate",
     "striate._core",
+    "striate._load",
     "striate.autograd",
     "striate.autograd.arithmetic",
     "striate.autograd.arrays",
@@ -65,3 +67,29 @@ def test_rooms_are_imported_when_named():
 def test_the_type_annotations_are_announced():
     done = run("import striate; print(*striate.__path__)")
     assert (Path(done.stdout.strip()) / "py.typed").exists()
+
+
+def test_libgomp_is_told_to_spin_briefly_and_the_environment_is_left_alone():
+    program = (
+        "import os, striate\n"
+        "print(os.environ.get('GOMP_SPINCOUNT'))\n"
+        "import ctypes\n"
+        "getenv = ctypes.CDLL(None).getenv\n"
+        "getenv.restype = ctypes.c_char_p\n"
+        "print(getenv(b'GOMP_SPINCOUNT'))\n"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    loaded = dict(clean, OMP_DISPLAY_ENV="verbose")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=loaded, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["None", "None"]
+    assert "GOMP_SPINCOUNT = '10000'" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=dict(loaded, GOMP_SPINCOUNT="77"),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["77", "b'77'"] and "GOMP_SPINCOUNT = '77'" in done.stderr

@@ -7,6 +7,7 @@ rooms built on them, such as `striate.nn` and `striate.optim`, are imported when
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from . import _load as _load  # first: before anything else imports _core
 from . import autograd, ops
 from ._core import (
     __version__,
