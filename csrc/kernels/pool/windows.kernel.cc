@@ -11,8 +11,11 @@ namespace {
 using pool::ForwardArgs;
 using pool::Window;
 
+// Rests shorter than a register go to narrower ones, in float32; then to single elements.
 template <class T>
-constexpr int kFewestLanes = 16 / static_cast<int>(sizeof(T));
+constexpr int narrower(int lanes) {
+  return sizeof(T) == 4 && lanes > 4 ? lanes / 2 : 1;
+}
 
 // ---- accumulators -----------------------------------------------------------------------------------
 
@@ -113,34 +116,48 @@ STRIATE_INLINE T divisor_of(const ForwardArgs<T>& a, const Line<T>& line, const 
   return a.divisor != 0 ? a.divisor : line.count * static_cast<T>(w.count);
 }
 
-// Pixels [column, column + lanes) of the line; all but single ones have whole windows.
-template <int Step, class A, class T>
+// `Vectors` vectors of pixels from `column` on; all but single pixels have whole windows.
+template <int Step, int Vectors, class A, class T>
 STRIATE_INLINE void pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
+  constexpr int n = A::kLanesHere;
   const Window& w = a.axis[2].window[column];
-  A sum[1];
-  walk<Step, 1>(line, line.in + w.first * a.in_stride[4], w.taps, a.axis[2].stride * a.in_stride[4], sum);
-  store_strided<A::kLanesHere>(line.out + column * a.out_stride[4], a.out_stride[4],
-                               sum[0].result(divisor_of(a, line, w)));
-  if (line.at)
-    sum[0].store_at(line.at + column * a.at_stride[4], a.at_stride[4], line.first_at + w.first,
-                    a.axis[2].stride);
+  A sum[Vectors];
+  walk<Step, Vectors>(line, line.in + w.first * a.in_stride[4], w.taps, a.axis[2].stride * a.in_stride[4],
+                      sum);
+  const T divisor = divisor_of(a, line, w);
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const int64_t here = column + v * n;
+    store_strided<n>(line.out + here * a.out_stride[4], a.out_stride[4], sum[v].result(divisor));
+    if (line.at)
+      sum[v].store_at(line.at + here * a.at_stride[4], a.at_stride[4],
+                      line.first_at + w.first + v * n * a.axis[2].stride, a.axis[2].stride);
+  }
+}
+
+template <template <class, int> class A, class T>
+__attribute__((noinline)) void single_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t begin,
+                                             int64_t end) {
+  for (int64_t i = begin; i < end; ++i) pixels<kAnyStep, 1, A<T, 1>>(a, line, i);
 }
 
 // The last vector goes back over pixels that are done, rather than leave a rest.
-template <int Step, class A, class T>
+template <int Step, int N, template <class, int> class A, class T>
 void inner_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t begin, int64_t end) {
-  constexpr int n = A::kLanesHere;
-  if (end - begin < n) {
-    if constexpr (n > kFewestLanes<T>) {
-      inner_pixels<Step, typename A::template Lanes<n / 2>>(a, line, begin, end);
-    } else {
-      for (int64_t i = begin; i < end; ++i)
-        pixels<kAnyStep, typename A::template Lanes<1>>(a, line, i);
-    }
-    return;
+  constexpr int narrow = Step == kAnyStep ? 1 : narrower<T>(N);
+  if (end - begin < N) {
+    if constexpr (narrow > 1)
+      return inner_pixels<Step, narrow, A>(a, line, begin, end);
+    else
+      return single_pixels<A>(a, line, begin, end);
   }
-  for (int64_t i = begin; i + n <= end; i += n) pixels<Step, A>(a, line, i);
-  if ((end - begin) % n != 0) pixels<Step, A>(a, line, end - n);
+  int64_t i = begin;
+  if constexpr (N == kLanes<T> && Step != kAnyStep)
+    for (; i + 2 * N <= end; i += 2 * N) pixels<Step, 2, A<T, N>>(a, line, i);
+  while (i < end) {
+    pixels<Step, 1, A<T, N>>(a, line, smaller(i, end - N));
+    i += N;
+  }
 }
 
 // ---- long windows: lanes along the window ---------------------------------------------------------------
@@ -271,7 +288,7 @@ STRIATE_INLINE Line<T> line_at(const ForwardArgs<T>& a, int64_t n, int64_t c, in
 }
 
 template <template <class, int> class A, class T>
-STRIATE_INLINE void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
+void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
   int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
   const int64_t step = a.axis[2].stride * a.in_stride[4];
@@ -281,15 +298,14 @@ STRIATE_INLINE void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t 
       constexpr bool is_mean = __is_same(A<T, 1>, Mean<T, 1>);
       for (int64_t column = 0; column < columns; ++column) run_pixel<is_mean>(a, line, column);
     } else {
-      for (int64_t column = 0; column < a.inner_begin; ++column) pixels<kAnyStep, A<T, 1>>(a, line, column);
+      single_pixels<A>(a, line, 0, a.inner_begin);
       if (step == 1)
-        inner_pixels<1, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
+        inner_pixels<1, kLanes<T>, A>(a, line, a.inner_begin, a.inner_end);
       else if (step == 2)
-        inner_pixels<2, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
+        inner_pixels<2, kLanes<T>, A>(a, line, a.inner_begin, a.inner_end);
       else
-        inner_pixels<kAnyStep, A<T, kLanes<T>>>(a, line, a.inner_begin, a.inner_end);
-      for (int64_t column = a.inner_end; column < columns; ++column)
-        pixels<kAnyStep, A<T, 1>>(a, line, column);
+        inner_pixels<kAnyStep, kLanes<T>, A>(a, line, a.inner_begin, a.inner_end);
+      single_pixels<A>(a, line, a.inner_end, columns);
     }
     if (++h == rows) {
       h = 0;
@@ -326,7 +342,7 @@ STRIATE_INLINE void channel_rest(const ForwardArgs<T>& a, const Line<T>& line, c
   int64_t c = begin;
   for (; c + n <= end; c += n) channel_block<1, A>(a, line, w, column, c);
   if constexpr (n > 1)
-    channel_rest<typename A::template Lanes<(n > kFewestLanes<T> ? n / 2 : 1)>>(a, line, w, column, c, end);
+    channel_rest<typename A::template Lanes<narrower<T>(n)>>(a, line, w, column, c, end);
 }
 
 template <template <class, int> class A, class T>
