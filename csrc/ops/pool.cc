@@ -98,7 +98,8 @@ PoolProblem fold(const PoolProblem& p, TensorView& image) {
 // ---- tables -----------------------------------------------------------------------------------------
 
 std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis) {
-  std::vector<pool::Window> windows(static_cast<size_t>(axis.out));
+  std::vector<pool::Window> windows;
+  windows.reserve(static_cast<size_t>(axis.out + pool::kWindowMargin));
   for (int64_t out = 0; out < axis.out; ++out) {
     const int64_t start = out * axis.stride - axis.pad;
     const int64_t skipped = start < 0 ? (-start + axis.dilation - 1) / axis.dilation : 0;
@@ -106,9 +107,10 @@ std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis)
     const int64_t fitting = (axis.in - 1 - first) / axis.dilation + 1;
     const int64_t taps = std::min(axis.kernel - skipped, fitting);
     const int64_t padded = std::min(start + axis.kernel, axis.in + axis.pad_end) - start;
-    windows[static_cast<size_t>(out)] = {static_cast<int32_t>(first), static_cast<int32_t>(taps),
-                                         static_cast<int32_t>(p.count_include_pad ? padded : taps)};
+    windows.push_back({static_cast<int32_t>(first), static_cast<int32_t>(taps),
+                       static_cast<int32_t>(p.count_include_pad ? padded : taps)});
   }
+  windows.resize(windows.size() + pool::kWindowMargin, windows.back());
   return windows;
 }
 
@@ -116,7 +118,7 @@ int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a 
 
 // The windows that see an input position, as a window on the output.
 std::vector<pool::Window> covers_of(const PoolAxis& axis) {
-  std::vector<pool::Window> covers(static_cast<size_t>(axis.in));
+  std::vector<pool::Window> covers(static_cast<size_t>(axis.in + pool::kWindowMargin), {0, 0, 1});
   for (int64_t in = 0; in < axis.in; ++in) {
     const int64_t low = std::max<int64_t>(ceil_div(in + axis.pad - axis.kernel + 1, axis.stride), 0);
     const int64_t high = std::min((in + axis.pad) / axis.stride, axis.out - 1);
@@ -129,7 +131,7 @@ std::vector<pool::Window> covers_of(const PoolAxis& axis) {
 using Tables = std::array<std::vector<pool::Window>, 3>;
 
 // Columns in the middle whose windows have all their taps.
-void set_inner(const std::vector<pool::Window>& windows, int64_t kernel, int64_t& begin, int64_t& end) {
+void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& begin, int64_t& end) {
   const auto whole = [&](const pool::Window& w) { return w.taps == kernel; };
   const auto first = std::find_if(windows.begin(), windows.end(), whole);
   begin = first - windows.begin();
@@ -170,12 +172,56 @@ void for_line_blocks(int64_t lines, int64_t blocks, int workers, Body body) {
   });
 }
 
+// Scratch for the ring of padded rows, where it is worth its copies: rows so short that their ends matter,
+// a ring that stays in the cache.
+template <class T>
+class PaddedRows {
+ public:
+  PaddedRows(const pool::ForwardArgs<T>& a, int workers) {
+    constexpr int64_t kLongestRow = 1024, kLargestRing = 32768;
+    const pool::Axis& w = a.axis[2];
+    const auto reach = [](const pool::Axis& axis) { return (axis.kernel - 1) * axis.dilation + 1; };
+    const bool many_ends = (a.inner_end - a.inner_begin) * 8 < w.out * 7;
+    if (!many_ends || a.runs || w.stride > 4 || w.out > kLongestRow || w.in > 4 * kLongestRow ||
+        reach(w) > kLongestRow)
+      return;
+    ring_[0] = std::min(reach(a.axis[0]), a.axis[0].in);
+    ring_[1] = std::min(reach(a.axis[1]), a.axis[1].in);
+    pitch_ = padded_count<T>(w.out + 2 * static_cast<int64_t>(64 / sizeof(T)) + (reach(w) - 1) / w.stride);
+    if (ring_[0] * ring_[1] * w.stride * pitch_ > kLargestRing) return;
+    size_ = ring_[0] * ring_[1] * w.stride * pitch_;
+    places_ = padded_count<int64_t>(2 * ring_[0] * ring_[1]);
+    rows_ = Scratch<T>(size_ * workers);
+    table_ = Scratch<int64_t>(places_ * workers);
+  }
+  pool::ForwardArgs<T> for_worker(const pool::ForwardArgs<T>& args, int worker) const {
+    pool::ForwardArgs<T> a = args;
+    if (size_ == 0) return a;
+    a.rows = rows_.get() + worker * size_;
+    a.rows_size = size_;
+    a.row_key = table_.get() + worker * places_;
+    a.row_place = a.row_key + ring_[0] * ring_[1];
+    a.ring[0] = ring_[0];
+    a.ring[1] = ring_[1];
+    a.pitch = pitch_;
+    return a;
+  }
+
+ private:
+  int64_t ring_[2] = {1, 1}, pitch_ = 0, size_ = 0, places_ = 0;
+  Scratch<T> rows_;
+  Scratch<int64_t> table_;
+};
+
 template <class T, class Planes>
 void run_planes(const pool::ForwardArgs<T>& a, double work, Planes planes) {
   const int64_t lines = a.n * a.c * a.axis[0].out * a.axis[1].out;
   const int64_t blocks = blocks_of(lines, work);
-  for_line_blocks(lines, blocks, workers_for(blocks, work),
-                  [&](int64_t begin, int64_t end, int) { planes(a, begin, end); });
+  const int workers = workers_for(blocks, work);
+  const PaddedRows<T> rows(a, workers);
+  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+    planes(rows.for_worker(a, worker), begin, end);
+  });
 }
 
 template <class T, class Channels>
@@ -213,15 +259,28 @@ pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input,
     const PoolAxis& axis = p.axis[i];
     a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, tables[i].data()};
   }
-  set_inner(tables[2], p.axis[2].kernel, a.inner_begin, a.inner_end);
+  set_inner({tables[2].data(), static_cast<size_t>(p.axis[2].out)}, p.axis[2].kernel, a.inner_begin, a.inner_end);
   const PoolAxis& w = p.axis[2];
   a.runs = input.stride[kW] == 1 && w.dilation == 1 && w.kernel >= 16 && (w.out < 8 || w.stride > 2);
   a.divisor = static_cast<T>(p.divisor);
+  a.pad = w.pad;
   return a;
 }
 
 Tables window_tables(const PoolProblem& p) {
   return {windows_of(p, p.axis[0]), windows_of(p, p.axis[1]), windows_of(p, p.axis[2])};
+}
+
+// The divisor that all windows share; 0 if they differ.
+int64_t common_divisor(const PoolProblem& p, const Tables& tables) {
+  if (p.divisor != 0) return p.divisor;
+  int64_t product = 1;
+  for (const auto& windows : tables) {
+    for (const pool::Window& w : windows)
+      if (w.count != windows.front().count) return 0;  // the margin repeats the last
+    product *= windows.front().count;
+  }
+  return product;
 }
 
 double work_of(const PoolProblem& p) {
@@ -252,7 +311,8 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
   if (algorithm == Algorithm::reference) return pool::reference_mean<T>(problem, input, output);
   const PoolProblem p = fold(problem, input);
   const Tables tables = window_tables(p);
-  const auto a = forward_args<T>(p, input, output, nullptr, tables);
+  auto a = forward_args<T>(p, input, output, nullptr, tables);
+  a.divisor = static_cast<T>(common_divisor(p, tables));
   if (algorithm == Algorithm::channels)
     run_channels(a, work_of(p), pool_kernel<T>().mean_channels);
   else
@@ -260,18 +320,6 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
 }
 
 // ---- gradient of a mean ---------------------------------------------------------------------------------
-
-// The divisor that all windows share; 0 if they differ.
-int64_t common_divisor(const PoolProblem& p, const Tables& tables) {
-  if (p.divisor != 0) return p.divisor;
-  int64_t product = 1;
-  for (const auto& windows : tables) {
-    for (const pool::Window& w : windows)
-      if (w.count != windows.front().count) return 0;
-    product *= windows.front().count;
-  }
-  return product;
-}
 
 // grad divided by each window's count, in dense memory of the same format.
 template <class T>
@@ -359,6 +407,7 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
   for (size_t i = 0; i < 3; ++i) {
     std::swap(sums.axis[i].in, sums.axis[i].out);
     sums.axis[i].stride = 1;
+    sums.axis[i].pad = p.axis[i].kernel - 1 - p.axis[i].pad;  // meant for stride 1
   }
   auto a = forward_args<T>(sums, grad, grad_input, nullptr, covers);
   a.runs = false;
