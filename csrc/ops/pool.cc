@@ -7,6 +7,7 @@
 #include "base/scratch.h"
 #include "kernels/pool/pool.h"
 #include "kernels/pool/reference.h"
+#include "ops/pool_tables.h"
 
 namespace striate {
 namespace {
@@ -55,80 +56,6 @@ Algorithm choose(const PoolProblem& p, const TensorView& input, const TensorView
                  const char* force) {
   return kRows[plan_pool(p, input, output, force).chosen].algorithm;
 }
-
-// ---- folding ----------------------------------------------------------------------------------------
-
-// An axis that one window covers, whole.
-bool is_global(const PoolAxis& axis) {
-  return axis.out == 1 && axis.pad == 0 && axis.dilation == 1 && axis.kernel >= axis.in;
-}
-
-// Global pooling of a dense image is pooling of one long row. `image` is the view of the pool's input.
-PoolProblem fold(const PoolProblem& p, TensorView& image) {
-  PoolProblem folded = p;
-  for (size_t i = 2; i-- > 0;) {  // height into width, then depth
-    PoolAxis& width = folded.axis[2];
-    PoolAxis& outer = folded.axis[i];
-    const auto axis = static_cast<size_t>(kD) + i;
-    const bool dense = outer.in == 1 || image.stride[axis] == image.shape[kW] * image.stride[kW];
-    if (!is_global(width) || !is_global(outer) || !dense) break;
-    if (outer.in * width.in > 0x7fffffff) break;
-    if (folded.divisor == 0) {
-      // What the mean counts is settled before the axes are gone.
-      const auto counted = [&](const PoolAxis& a) {
-        return p.count_include_pad ? std::min(a.kernel, a.in + a.pad_end) : a.in;
-      };
-      folded.divisor = counted(p.axis[0]) * counted(p.axis[1]) * counted(p.axis[2]);
-      for (const PoolAxis& a : p.axis)
-        if (!is_global(a)) folded.divisor = 0;
-      if (folded.divisor == 0) return p;
-    }
-    if (width.in == 1) image.stride[kW] = image.stride[axis];
-    width.in *= outer.in;
-    width.kernel = width.in;
-    width.stride = width.in;
-    width.pad_end = 0;
-    image.shape[kW] = width.in;
-    image.shape[axis] = 1;
-    outer = PoolAxis{};
-  }
-  return folded;
-}
-
-// ---- tables -----------------------------------------------------------------------------------------
-
-std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis) {
-  std::vector<pool::Window> windows;
-  windows.reserve(static_cast<size_t>(axis.out + pool::kWindowMargin));
-  for (int64_t out = 0; out < axis.out; ++out) {
-    const int64_t start = out * axis.stride - axis.pad;
-    const int64_t skipped = start < 0 ? (-start + axis.dilation - 1) / axis.dilation : 0;
-    const int64_t first = start + skipped * axis.dilation;
-    const int64_t fitting = (axis.in - 1 - first) / axis.dilation + 1;
-    const int64_t taps = std::min(axis.kernel - skipped, fitting);
-    const int64_t padded = std::min(start + axis.kernel, axis.in + axis.pad_end) - start;
-    windows.push_back({static_cast<int32_t>(first), static_cast<int32_t>(taps),
-                       static_cast<int32_t>(p.count_include_pad ? padded : taps)});
-  }
-  windows.resize(windows.size() + pool::kWindowMargin, windows.back());
-  return windows;
-}
-
-int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-
-// The windows that see an input position, as a window on the output.
-std::vector<pool::Window> covers_of(const PoolAxis& axis) {
-  std::vector<pool::Window> covers(static_cast<size_t>(axis.in + pool::kWindowMargin), {0, 0, 1});
-  for (int64_t in = 0; in < axis.in; ++in) {
-    const int64_t low = std::max<int64_t>(ceil_div(in + axis.pad - axis.kernel + 1, axis.stride), 0);
-    const int64_t high = std::min((in + axis.pad) / axis.stride, axis.out - 1);
-    if (low <= high)
-      covers[static_cast<size_t>(in)] = {static_cast<int32_t>(low), static_cast<int32_t>(high - low + 1), 1};
-  }
-  return covers;
-}
-
-using Tables = std::array<std::vector<pool::Window>, 3>;
 
 // Columns in the middle whose windows have all their taps.
 void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& begin, int64_t& end) {
@@ -243,7 +170,7 @@ void run_channels(const pool::ForwardArgs<T>& a, double work, Channels channels)
 
 template <class T>
 pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input, const TensorView& output,
-                                  const TensorView* indices, const Tables& tables) {
+                                  const TensorView* indices, const PoolTables& tables) {
   pool::ForwardArgs<T> a{};
   a.in = input.as<T>();
   a.out = output.as<T>();
@@ -259,28 +186,13 @@ pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input,
     const PoolAxis& axis = p.axis[i];
     a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, tables[i].data()};
   }
-  set_inner({tables[2].data(), static_cast<size_t>(p.axis[2].out)}, p.axis[2].kernel, a.inner_begin, a.inner_end);
+  set_inner({tables[2].data(), static_cast<size_t>(p.axis[2].out)}, p.axis[2].kernel, a.inner_begin,
+            a.inner_end);
   const PoolAxis& w = p.axis[2];
   a.runs = input.stride[kW] == 1 && w.dilation == 1 && w.kernel >= 16 && (w.out < 8 || w.stride > 2);
   a.divisor = static_cast<T>(p.divisor);
   a.pad = w.pad;
   return a;
-}
-
-Tables window_tables(const PoolProblem& p) {
-  return {windows_of(p, p.axis[0]), windows_of(p, p.axis[1]), windows_of(p, p.axis[2])};
-}
-
-// The divisor that all windows share; 0 if they differ.
-int64_t common_divisor(const PoolProblem& p, const Tables& tables) {
-  if (p.divisor != 0) return p.divisor;
-  int64_t product = 1;
-  for (const auto& windows : tables) {
-    for (const pool::Window& w : windows)
-      if (w.count != windows.front().count) return 0;  // the margin repeats the last
-    product *= windows.front().count;
-  }
-  return product;
 }
 
 double work_of(const PoolProblem& p) {
@@ -296,8 +208,8 @@ void run_max(const PoolProblem& problem, TensorView input, const TensorView& out
   const Algorithm algorithm = choose(problem, input, output, force);
   if (algorithm == Algorithm::reference)
     return pool::reference_max<T>(problem, input, output, indices);
-  const PoolProblem p = fold(problem, input);
-  const Tables tables = window_tables(p);
+  const PoolProblem p = fold_global(problem, input);
+  const PoolTables tables = window_tables(p);
   const auto a = forward_args<T>(p, input, output, indices, tables);
   if (algorithm == Algorithm::channels)
     run_channels(a, work_of(p), pool_kernel<T>().max_channels);
@@ -309,8 +221,8 @@ template <class T>
 void run_mean(const PoolProblem& problem, TensorView input, const TensorView& output, const char* force) {
   const Algorithm algorithm = choose(problem, input, output, force);
   if (algorithm == Algorithm::reference) return pool::reference_mean<T>(problem, input, output);
-  const PoolProblem p = fold(problem, input);
-  const Tables tables = window_tables(p);
+  const PoolProblem p = fold_global(problem, input);
+  const PoolTables tables = window_tables(p);
   auto a = forward_args<T>(p, input, output, nullptr, tables);
   a.divisor = static_cast<T>(common_divisor(p, tables));
   if (algorithm == Algorithm::channels)
@@ -323,7 +235,7 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
 
 // grad divided by each window's count, in dense memory of the same format.
 template <class T>
-TensorView divide(const TensorView& grad, const Tables& tables, T* memory) {
+TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   TensorView shares = grad;
   shares.data = memory;
   set_dense_strides(shares, grad.stride[kC] == 1 ? MemoryFormat::channels_last : MemoryFormat::contiguous);
@@ -358,7 +270,7 @@ TensorView divide(const TensorView& grad, const Tables& tables, T* memory) {
 
 template <class T>
 void spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
-            const Tables& windows, const Tables& covers) {
+            const PoolTables& windows, const PoolTables& covers) {
   pool::SpreadArgs<T> a{};
   a.grad = grad.as<T>();
   a.out = grad_input.as<T>();
@@ -393,9 +305,9 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
   const Algorithm algorithm = choose(problem, grad_output, grad_input, force);
   if (algorithm == Algorithm::reference)
     return pool::reference_mean_grad<T>(problem, grad_output, grad_input);
-  const PoolProblem p = fold(problem, grad_input);
-  const Tables windows = window_tables(p);
-  const Tables covers = {covers_of(p.axis[0]), covers_of(p.axis[1]), covers_of(p.axis[2])};
+  const PoolProblem p = fold_global(problem, grad_input);
+  const PoolTables windows = window_tables(p);
+  const PoolTables covers = cover_tables(p);
   const int64_t common = common_divisor(p, windows);
   const Scratch<T> scaled(common == 0 ? grad_output.size() : 0);
   const TensorView grad = common == 0 ? divide(grad_output, windows, scaled.get()) : grad_output;
