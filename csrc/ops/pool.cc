@@ -7,6 +7,7 @@
 #include "base/scratch.h"
 #include "kernels/pool/pool.h"
 #include "kernels/pool/reference.h"
+#include "ops/pool_tables.h"
 
 namespace striate {
 namespace {
@@ -56,80 +57,8 @@ Algorithm choose(const PoolProblem& p, const TensorView& input, const TensorView
   return kRows[plan_pool(p, input, output, force).chosen].algorithm;
 }
 
-// ---- folding ----------------------------------------------------------------------------------------
-
-// An axis that one window covers, whole.
-bool is_global(const PoolAxis& axis) {
-  return axis.out == 1 && axis.pad == 0 && axis.dilation == 1 && axis.kernel >= axis.in;
-}
-
-// Global pooling of a dense image is pooling of one long row. `image` is the view of the pool's input.
-PoolProblem fold(const PoolProblem& p, TensorView& image) {
-  PoolProblem folded = p;
-  for (size_t i = 2; i-- > 0;) {  // height into width, then depth
-    PoolAxis& width = folded.axis[2];
-    PoolAxis& outer = folded.axis[i];
-    const auto axis = static_cast<size_t>(kD) + i;
-    const bool dense = outer.in == 1 || image.stride[axis] == image.shape[kW] * image.stride[kW];
-    if (!is_global(width) || !is_global(outer) || !dense) break;
-    if (outer.in * width.in > 0x7fffffff) break;
-    if (folded.divisor == 0) {
-      // What the mean counts is settled before the axes are gone.
-      const auto counted = [&](const PoolAxis& a) {
-        return p.count_include_pad ? std::min(a.kernel, a.in + a.pad_end) : a.in;
-      };
-      folded.divisor = counted(p.axis[0]) * counted(p.axis[1]) * counted(p.axis[2]);
-      for (const PoolAxis& a : p.axis)
-        if (!is_global(a)) folded.divisor = 0;
-      if (folded.divisor == 0) return p;
-    }
-    if (width.in == 1) image.stride[kW] = image.stride[axis];
-    width.in *= outer.in;
-    width.kernel = width.in;
-    width.stride = width.in;
-    width.pad_end = 0;
-    image.shape[kW] = width.in;
-    image.shape[axis] = 1;
-    outer = PoolAxis{};
-  }
-  return folded;
-}
-
-// ---- tables -----------------------------------------------------------------------------------------
-
-std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis) {
-  std::vector<pool::Window> windows(static_cast<size_t>(axis.out));
-  for (int64_t out = 0; out < axis.out; ++out) {
-    const int64_t start = out * axis.stride - axis.pad;
-    const int64_t skipped = start < 0 ? (-start + axis.dilation - 1) / axis.dilation : 0;
-    const int64_t first = start + skipped * axis.dilation;
-    const int64_t fitting = (axis.in - 1 - first) / axis.dilation + 1;
-    const int64_t taps = std::min(axis.kernel - skipped, fitting);
-    const int64_t padded = std::min(start + axis.kernel, axis.in + axis.pad_end) - start;
-    windows[static_cast<size_t>(out)] = {static_cast<int32_t>(first), static_cast<int32_t>(taps),
-                                         static_cast<int32_t>(p.count_include_pad ? padded : taps)};
-  }
-  return windows;
-}
-
-int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-
-// The windows that see an input position, as a window on the output.
-std::vector<pool::Window> covers_of(const PoolAxis& axis) {
-  std::vector<pool::Window> covers(static_cast<size_t>(axis.in));
-  for (int64_t in = 0; in < axis.in; ++in) {
-    const int64_t low = std::max<int64_t>(ceil_div(in + axis.pad - axis.kernel + 1, axis.stride), 0);
-    const int64_t high = std::min((in + axis.pad) / axis.stride, axis.out - 1);
-    if (low <= high)
-      covers[static_cast<size_t>(in)] = {static_cast<int32_t>(low), static_cast<int32_t>(high - low + 1), 1};
-  }
-  return covers;
-}
-
-using Tables = std::array<std::vector<pool::Window>, 3>;
-
 // Columns in the middle whose windows have all their taps.
-void set_inner(const std::vector<pool::Window>& windows, int64_t kernel, int64_t& begin, int64_t& end) {
+void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& begin, int64_t& end) {
   const auto whole = [&](const pool::Window& w) { return w.taps == kernel; };
   const auto first = std::find_if(windows.begin(), windows.end(), whole);
   begin = first - windows.begin();
@@ -170,12 +99,56 @@ void for_line_blocks(int64_t lines, int64_t blocks, int workers, Body body) {
   });
 }
 
+// Scratch for the ring of padded rows, where it is worth its copies: rows so short that their ends matter,
+// a ring that stays in the cache.
+template <class T>
+class PaddedRows {
+ public:
+  PaddedRows(const pool::ForwardArgs<T>& a, int workers) {
+    constexpr int64_t kLongestRow = 1024, kLargestRing = 32768;
+    const pool::Axis& w = a.axis[2];
+    const auto reach = [](const pool::Axis& axis) { return (axis.kernel - 1) * axis.dilation + 1; };
+    const bool many_ends = (a.inner_end - a.inner_begin) * 8 < w.out * 7;
+    if (!many_ends || a.runs || w.stride > 4 || w.out > kLongestRow || w.in > 4 * kLongestRow ||
+        reach(w) > kLongestRow)
+      return;
+    ring_[0] = std::min(reach(a.axis[0]), a.axis[0].in);
+    ring_[1] = std::min(reach(a.axis[1]), a.axis[1].in);
+    pitch_ = padded_count<T>(w.out + 2 * static_cast<int64_t>(64 / sizeof(T)) + (reach(w) - 1) / w.stride);
+    if (ring_[0] * ring_[1] * w.stride * pitch_ > kLargestRing) return;
+    size_ = ring_[0] * ring_[1] * w.stride * pitch_;
+    places_ = padded_count<int64_t>(2 * ring_[0] * ring_[1]);
+    rows_ = Scratch<T>(size_ * workers);
+    table_ = Scratch<int64_t>(places_ * workers);
+  }
+  pool::ForwardArgs<T> for_worker(const pool::ForwardArgs<T>& args, int worker) const {
+    pool::ForwardArgs<T> a = args;
+    if (size_ == 0) return a;
+    a.rows = rows_.get() + worker * size_;
+    a.rows_size = size_;
+    a.row_key = table_.get() + worker * places_;
+    a.row_place = a.row_key + ring_[0] * ring_[1];
+    a.ring[0] = ring_[0];
+    a.ring[1] = ring_[1];
+    a.pitch = pitch_;
+    return a;
+  }
+
+ private:
+  int64_t ring_[2] = {1, 1}, pitch_ = 0, size_ = 0, places_ = 0;
+  Scratch<T> rows_;
+  Scratch<int64_t> table_;
+};
+
 template <class T, class Planes>
 void run_planes(const pool::ForwardArgs<T>& a, double work, Planes planes) {
   const int64_t lines = a.n * a.c * a.axis[0].out * a.axis[1].out;
   const int64_t blocks = blocks_of(lines, work);
-  for_line_blocks(lines, blocks, workers_for(blocks, work),
-                  [&](int64_t begin, int64_t end, int) { planes(a, begin, end); });
+  const int workers = workers_for(blocks, work);
+  const PaddedRows<T> rows(a, workers);
+  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+    planes(rows.for_worker(a, worker), begin, end);
+  });
 }
 
 template <class T, class Channels>
@@ -197,7 +170,7 @@ void run_channels(const pool::ForwardArgs<T>& a, double work, Channels channels)
 
 template <class T>
 pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input, const TensorView& output,
-                                  const TensorView* indices, const Tables& tables) {
+                                  const TensorView* indices, const PoolTables& tables) {
   pool::ForwardArgs<T> a{};
   a.in = input.as<T>();
   a.out = output.as<T>();
@@ -213,15 +186,13 @@ pool::ForwardArgs<T> forward_args(const PoolProblem& p, const TensorView& input,
     const PoolAxis& axis = p.axis[i];
     a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, tables[i].data()};
   }
-  set_inner(tables[2], p.axis[2].kernel, a.inner_begin, a.inner_end);
+  set_inner({tables[2].data(), static_cast<size_t>(p.axis[2].out)}, p.axis[2].kernel, a.inner_begin,
+            a.inner_end);
   const PoolAxis& w = p.axis[2];
   a.runs = input.stride[kW] == 1 && w.dilation == 1 && w.kernel >= 16 && (w.out < 8 || w.stride > 2);
   a.divisor = static_cast<T>(p.divisor);
+  a.pad = w.pad;
   return a;
-}
-
-Tables window_tables(const PoolProblem& p) {
-  return {windows_of(p, p.axis[0]), windows_of(p, p.axis[1]), windows_of(p, p.axis[2])};
 }
 
 double work_of(const PoolProblem& p) {
@@ -237,8 +208,8 @@ void run_max(const PoolProblem& problem, TensorView input, const TensorView& out
   const Algorithm algorithm = choose(problem, input, output, force);
   if (algorithm == Algorithm::reference)
     return pool::reference_max<T>(problem, input, output, indices);
-  const PoolProblem p = fold(problem, input);
-  const Tables tables = window_tables(p);
+  const PoolProblem p = fold_global(problem, input);
+  const PoolTables tables = window_tables(p);
   const auto a = forward_args<T>(p, input, output, indices, tables);
   if (algorithm == Algorithm::channels)
     run_channels(a, work_of(p), pool_kernel<T>().max_channels);
@@ -250,9 +221,10 @@ template <class T>
 void run_mean(const PoolProblem& problem, TensorView input, const TensorView& output, const char* force) {
   const Algorithm algorithm = choose(problem, input, output, force);
   if (algorithm == Algorithm::reference) return pool::reference_mean<T>(problem, input, output);
-  const PoolProblem p = fold(problem, input);
-  const Tables tables = window_tables(p);
-  const auto a = forward_args<T>(p, input, output, nullptr, tables);
+  const PoolProblem p = fold_global(problem, input);
+  const PoolTables tables = window_tables(p);
+  auto a = forward_args<T>(p, input, output, nullptr, tables);
+  a.divisor = static_cast<T>(common_divisor(p, tables));
   if (algorithm == Algorithm::channels)
     run_channels(a, work_of(p), pool_kernel<T>().mean_channels);
   else
@@ -261,21 +233,9 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
 
 // ---- gradient of a mean ---------------------------------------------------------------------------------
 
-// The divisor that all windows share; 0 if they differ.
-int64_t common_divisor(const PoolProblem& p, const Tables& tables) {
-  if (p.divisor != 0) return p.divisor;
-  int64_t product = 1;
-  for (const auto& windows : tables) {
-    for (const pool::Window& w : windows)
-      if (w.count != windows.front().count) return 0;
-    product *= windows.front().count;
-  }
-  return product;
-}
-
 // grad divided by each window's count, in dense memory of the same format.
 template <class T>
-TensorView divide(const TensorView& grad, const Tables& tables, T* memory) {
+TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   TensorView shares = grad;
   shares.data = memory;
   set_dense_strides(shares, grad.stride[kC] == 1 ? MemoryFormat::channels_last : MemoryFormat::contiguous);
@@ -310,7 +270,7 @@ TensorView divide(const TensorView& grad, const Tables& tables, T* memory) {
 
 template <class T>
 void spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
-            const Tables& windows, const Tables& covers) {
+            const PoolTables& windows, const PoolTables& covers) {
   pool::SpreadArgs<T> a{};
   a.grad = grad.as<T>();
   a.out = grad_input.as<T>();
@@ -345,9 +305,9 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
   const Algorithm algorithm = choose(problem, grad_output, grad_input, force);
   if (algorithm == Algorithm::reference)
     return pool::reference_mean_grad<T>(problem, grad_output, grad_input);
-  const PoolProblem p = fold(problem, grad_input);
-  const Tables windows = window_tables(p);
-  const Tables covers = {covers_of(p.axis[0]), covers_of(p.axis[1]), covers_of(p.axis[2])};
+  const PoolProblem p = fold_global(problem, grad_input);
+  const PoolTables windows = window_tables(p);
+  const PoolTables covers = cover_tables(p);
   const int64_t common = common_divisor(p, windows);
   const Scratch<T> scaled(common == 0 ? grad_output.size() : 0);
   const TensorView grad = common == 0 ? divide(grad_output, windows, scaled.get()) : grad_output;
@@ -359,6 +319,7 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
   for (size_t i = 0; i < 3; ++i) {
     std::swap(sums.axis[i].in, sums.axis[i].out);
     sums.axis[i].stride = 1;
+    sums.axis[i].pad = p.axis[i].kernel - 1 - p.axis[i].pad;  // meant for stride 1
   }
   auto a = forward_args<T>(sums, grad, grad_input, nullptr, covers);
   a.runs = false;

@@ -23,9 +23,11 @@ struct Window {
   int32_t count;  // how many a mean counts
 };
 
+constexpr int64_t kWindowMargin = 64;
+
 struct Axis {
   int64_t in, out, kernel, stride, dilation;
-  const Window* window;  // [out]
+  const Window* window;  // [out + kWindowMargin]: whole vectors may look past the end
 };
 
 template <class T>
@@ -38,6 +40,14 @@ struct ForwardArgs {
   Axis axis[3];
   int64_t inner_begin, inner_end;  // columns whose windows are whole
   bool runs;   // windows are long runs of neighbours: lanes go along the window
+  // Short rows are kept in a ring of padded copies, stride by stride: neighbouring pixels then read neighbours,
+  // and no pixel is special. [ring of depths][ring of heights][stride][pitch]; null: read the input itself.
+  T* rows;
+  int64_t rows_size;
+  int64_t* row_key;      // [ring of depths][ring of heights]: the input row that a place holds
+  int64_t* row_place;    // [depth taps][height taps]: where a line finds its rows
+  int64_t ring[2];       // the reach of a window in depth and height
+  int64_t pitch, pad;    // pad: low side of the width
   T divisor;   // of a mean; 0: the product of the windows' counts
 };
 

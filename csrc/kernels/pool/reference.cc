@@ -78,7 +78,7 @@ void reference_max(const PoolProblem& p, const TensorView& input, const TensorVi
         best = value;
         best_at = (in[0] * p.axis[1].in + in[1]) * p.axis[2].in + in[2];
       });
-      element<T>(output, n, c, out) = best;
+      element<T>(output, n, c, out) = best == best ? best : std::numeric_limits<T>::quiet_NaN();
       if (indices) element<int64_t>(*indices, n, c, out) = best_at;
     });
   });

@@ -1,7 +1,8 @@
 // Maxima and means over windows: three accumulators, one walk. See pool.h for the layouts.
 //
 // Bits do not depend on the layout: every pixel meets its taps in row-major order, the first of equal
-// maxima wins, and a NaN wins over all (the last one, as in PyTorch). Only `runs` of a mean add lane by lane.
+// maxima wins, and a NaN wins over all (at the last one's place, as in PyTorch). Only `runs` of a mean add lane
+// by lane.
 #include "kernels/pool/pool.h"
 #include "simd/strided.h"
 
@@ -17,6 +18,10 @@ constexpr int narrower(int lanes) {
   return sizeof(T) == 4 && lanes > 4 ? lanes / 2 : 1;
 }
 
+// Every NaN comes out as this one.
+template <class T>
+constexpr T kNan = static_cast<T>(__builtin_nan(""));
+
 // ---- accumulators -----------------------------------------------------------------------------------
 
 template <class T, int N>
@@ -25,14 +30,21 @@ struct Max {
   template <int M>
   using Lanes = Max<T, M>;
   static constexpr int kLanesHere = N;
+  static constexpr bool kIsMean = false;
   vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+  vec<typename mask_of<T>::type, N> nan{};
 
+  STRIATE_INLINE void start(const Window*, int32_t, int32_t) {}
+  // A comparison with NaN is false, so `value` never is one.
   STRIATE_INLINE void take(vec<T, N> v, int32_t) {
     value = v > value ? v : value;
-    value = v != v ? v : value;
+    nan |= v != v;
   }
-  STRIATE_INLINE vec<T, N> result(T) const { return value; }
-  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t) const {}
+  template <class D>
+  STRIATE_INLINE vec<T, N> result(D) const {
+    return nan ? vec<T, N>{} + kNan<T> : value;
+  }
+  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t, int = N) const {}
 };
 
 template <class T, int N>
@@ -43,8 +55,15 @@ struct MaxAt {
   using Where = typename mask_of<T>::type;
   static constexpr int kLanesHere = N;
   vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+  static constexpr bool kIsMean = false;
   vec<Where, N> where{};  // relative to the window's first tap
 
+  // In padded rows, `where` counts from the first tap of all, which may lie in the padding.
+  STRIATE_INLINE void start(const Window* window, int32_t origin, int32_t step) {
+    Where lane[N];
+    for (int i = 0; i < N; ++i) lane[i] = window[i].first - origin - i * step;
+    where = load<vec<Where, N>>(lane);
+  }
   STRIATE_INLINE void take(vec<T, N> v, int32_t at) {
     const vec<Where, N> here = vec<Where, N>{} + static_cast<Where>(at);
     where = v > value ? here : where;
@@ -52,14 +71,18 @@ struct MaxAt {
     value = v > value ? v : value;
     value = v != v ? v : value;
   }
-  STRIATE_INLINE vec<T, N> result(T) const { return value; }
-  STRIATE_INLINE void store_at(int64_t* to, int64_t to_step, int64_t first, int64_t lane_step) const {
+  template <class D>
+  STRIATE_INLINE vec<T, N> result(D) const {
+    return value != value ? vec<T, N>{} + kNan<T> : value;
+  }
+  STRIATE_INLINE void store_at(int64_t* to, int64_t to_step, int64_t first, int64_t lane_step,
+                               int used = N) const {
     Where lane[N];
     store(lane, where);
-    if (to_step == 1) {
+    if (to_step == 1 && used == N) {
       for (int i = 0; i < N; ++i) to[i] = first + i * lane_step + lane[i];
     } else {
-      for (int i = 0; i < N; ++i) to[i * to_step] = first + i * lane_step + lane[i];
+      for (int i = 0; i < used; ++i) to[i * to_step] = first + i * lane_step + lane[i];
     }
   }
 };
@@ -70,11 +93,16 @@ struct Mean {
   template <int M>
   using Lanes = Mean<T, M>;
   static constexpr int kLanesHere = N;
+  static constexpr bool kIsMean = true;
   vec<T, N> value{};
 
+  STRIATE_INLINE void start(const Window*, int32_t, int32_t) {}
   STRIATE_INLINE void take(vec<T, N> v, int32_t) { value += v; }
-  STRIATE_INLINE vec<T, N> result(T divisor) const { return value / divisor; }
-  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t) const {}
+  template <class D>
+  STRIATE_INLINE vec<T, N> result(D divisor) const {
+    return value / divisor;
+  }
+  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t, int = N) const {}
 };
 
 // ---- the walk ---------------------------------------------------------------------------------------
@@ -158,6 +186,109 @@ void inner_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t begin, i
     pixels<Step, 1, A<T, N>>(a, line, smaller(i, end - N));
     i += N;
   }
+}
+
+// ---- padded rows -----------------------------------------------------------------------------------
+
+// Element x of the padded row goes to [x % stride][x / stride].
+template <class T>
+void pad_row(const ForwardArgs<T>& a, const T* from, T edge, T* row) {
+  constexpr int n = kLanes<T>;
+  const int64_t stride = a.axis[2].stride, in = a.axis[2].in, step = a.in_stride[4];
+  const int64_t seen = a.axis[2].out + (a.axis[2].kernel - 1) * a.axis[2].dilation / stride;
+  for (int64_t phase = 0; phase < stride; ++phase) {
+    T* to = row + phase * a.pitch;
+    const int64_t first = (a.pad - phase + stride - 1) / stride;  // pad >= phase - stride + 1 as phase < stride
+    const int64_t begin = first > 0 ? first : 0;
+    const int64_t x = begin * stride + phase - a.pad;  // input column of to[begin]
+    const int64_t count = x < in ? (in - x - 1) / stride + 1 : 0;
+    int64_t i = 0;
+    for (; i < begin; ++i) to[i] = edge;
+    const T* source = from + x * step;
+    to += begin;
+    i = 0;
+    if (step == 1 && stride == 1)
+      for (; i + n <= count; i += n) store(to + i, load<native<T>>(source + i));
+    else if (step == 1 && stride == 2)
+      for (; i + n <= count; i += n) store(to + i, load_strided<2, n>(source + 2 * i, 2));
+    for (; i < count; ++i) to[i] = source[i * stride * step];
+    for (; i < seen - begin; ++i) to[i] = edge;
+  }
+}
+
+// The rows that a line's windows see, copied on first use.
+template <class T>
+void fetch_rows(const ForwardArgs<T>& a, const Line<T>& line, int64_t plane, int64_t first_d, int64_t first_h,
+                T edge) {
+  for (int64_t d = 0, tap = 0; d < line.depth_taps; ++d)
+    for (int64_t h = 0; h < line.height_taps; ++h, ++tap) {
+      const int64_t id = first_d + d * a.axis[0].dilation, ih = first_h + h * a.axis[1].dilation;
+      const int64_t place = (a.ring[0] == 1 ? 0 : id % a.ring[0] * a.ring[1]) + ih % a.ring[1];
+      const int64_t key = (plane * a.axis[0].in + id) * a.axis[1].in + ih;
+      a.row_place[tap] = place * a.axis[2].stride * a.pitch;
+      if (a.row_key[place] == key) continue;
+      a.row_key[place] = key;
+      pad_row(a, line.in + d * line.depth_step + h * line.height_step, edge, a.rows + a.row_place[tap]);
+    }
+}
+
+template <int Vectors, class A, class T>
+STRIATE_INLINE void padded_pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t column,
+                                  int64_t used) {
+  constexpr int n = A::kLanesHere;
+  const auto step = static_cast<int32_t>(a.axis[2].stride);
+  const auto origin = static_cast<int32_t>(column * step - a.pad);
+  const Window* window = a.axis[2].window + column;
+  A sum[Vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) sum[v].start(window + v * n, origin + v * n * step, step);
+  const int64_t* place = a.row_place;
+  for (int64_t d = 0; d < line.depth_taps; ++d) {
+    for (int64_t h = 0; h < line.height_taps; ++h) {
+      const T* row = a.rows + *place++ + column;
+      int32_t at = static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at;
+      int64_t phase = 0, ahead = 0;  // of the tap: x = ahead * stride + phase
+      for (int64_t w = 0; w < a.axis[2].kernel; ++w) {
+        const T* tap = row + phase * a.pitch + ahead;
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) sum[v].take(load<vec<T, n>>(tap + v * n), at);
+        at += line.width_at;
+        for (phase += line.width_at; phase >= step; phase -= step) ++ahead;
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    vec<T, n> divisor = broadcast<vec<T, n>>(a.divisor);
+    if (A::kIsMean && a.divisor == 0) {
+      T lane[n];
+      for (int i = 0; i < n; ++i) lane[i] = divisor_of(a, line, window[v * n + i]);
+      divisor = load<vec<T, n>>(lane);
+    }
+    const vec<T, n> value = sum[v].result(divisor);
+    const int64_t here = column + v * n;
+    T* to = line.out + here * a.out_stride[4];
+    if (used - v * n >= n) {
+      store_strided<n>(to, a.out_stride[4], value);
+    } else {
+      for (int i = 0; i < used - v * n; ++i) to[i * a.out_stride[4]] = value[i];
+    }
+    if (line.at)
+      sum[v].store_at(line.at + here * a.at_stride[4], a.at_stride[4],
+                      line.first_at + origin + static_cast<int64_t>(v) * n * step, step,
+                      used - v * n >= n ? n : static_cast<int>(used - v * n));
+  }
+}
+
+template <template <class, int> class A, class T>
+void padded_line(const ForwardArgs<T>& a, const Line<T>& line, int64_t plane, int64_t d, int64_t h) {
+  constexpr int n = kLanes<T>;
+  constexpr T edge = A<T, 1>::kIsMean ? T(0) : -static_cast<T>(__builtin_inf());
+  fetch_rows(a, line, plane, a.axis[0].window[d].first, a.axis[1].window[h].first, edge);
+  const int64_t columns = a.axis[2].out;
+  int64_t i = 0;
+  for (; i + n < columns; i += 2 * n) padded_pixels<2, A<T, n>>(a, line, i, columns - i);
+  if (i < columns) padded_pixels<1, A<T, n>>(a, line, i, columns - i);
 }
 
 // ---- long windows: lanes along the window ---------------------------------------------------------------
@@ -257,7 +388,7 @@ void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
             tap, w.taps,
             static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at, best);
     }
-  line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.value[0];
+  line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.result(0)[0];
   if (line.at) line.at[column * a.at_stride[4]] = line.first_at + w.first + best.where[0];
 }
 
@@ -292,11 +423,16 @@ void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
   int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
   const int64_t step = a.axis[2].stride * a.in_stride[4];
+  if (a.rows) {
+    for (int64_t i = 0; i < a.rows_size; ++i) a.rows[i] = 0;  // lanes past the end compute with it
+    for (int64_t i = 0; i < a.ring[0] * a.ring[1]; ++i) a.row_key[i] = -1;
+  }
   for (int64_t i = begin; i < end; ++i) {
     const Line<T> line = line_at(a, plane / a.c, plane % a.c, d, h);
-    if (a.runs) {
-      constexpr bool is_mean = __is_same(A<T, 1>, Mean<T, 1>);
-      for (int64_t column = 0; column < columns; ++column) run_pixel<is_mean>(a, line, column);
+    if (a.rows) {
+      padded_line<A>(a, line, plane, d, h);
+    } else if (a.runs) {
+      for (int64_t column = 0; column < columns; ++column) run_pixel<A<T, 1>::kIsMean>(a, line, column);
     } else {
       single_pixels<A>(a, line, 0, a.inner_begin);
       if (step == 1)
