@@ -69,9 +69,9 @@ void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& b
 
 constexpr double kTaskWork = 32e3;  // taps; some ten microseconds
 
-template <class T>
-const pool::Kernel<T>& pool_kernel() {
-  const pool::Table& table = STRIATE_SELECT_TABLE(current_isa(), pool_table);
+// The part of a table for a number type.
+template <class T, class Table>
+const auto& of_type(const Table& table) {
   if constexpr (std::is_same_v<T, float>)
     return table.f32;
   else
@@ -79,12 +79,18 @@ const pool::Kernel<T>& pool_kernel() {
 }
 
 template <class T>
+const pool::PlanesKernel<T>& planes_kernel() {
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table));
+}
+
+template <class T>
+const pool::ChannelsKernel<T>& channels_kernel() {
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_channels_table));
+}
+
+template <class T>
 const pool::SpreadKernel<T>& spread_kernel() {
-  const pool::SpreadTable& table = STRIATE_SELECT_TABLE(current_isa(), pool_spread_table);
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else
-    return table.f64;
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_spread_table));
 }
 
 int64_t blocks_of(int64_t lines, double work) {
@@ -212,9 +218,9 @@ void run_max(const PoolProblem& problem, TensorView input, const TensorView& out
   const PoolTables tables = window_tables(p);
   const auto a = forward_args<T>(p, input, output, indices, tables);
   if (algorithm == Algorithm::channels)
-    run_channels(a, work_of(p), pool_kernel<T>().max_channels);
+    run_channels(a, work_of(p), channels_kernel<T>().max);
   else
-    run_planes(a, work_of(p), pool_kernel<T>().max_planes);
+    run_planes(a, work_of(p), planes_kernel<T>().max);
 }
 
 template <class T>
@@ -226,9 +232,9 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
   auto a = forward_args<T>(p, input, output, nullptr, tables);
   a.divisor = static_cast<T>(common_divisor(p, tables));
   if (algorithm == Algorithm::channels)
-    run_channels(a, work_of(p), pool_kernel<T>().mean_channels);
+    run_channels(a, work_of(p), channels_kernel<T>().mean);
   else
-    run_planes(a, work_of(p), pool_kernel<T>().mean_planes);
+    run_planes(a, work_of(p), planes_kernel<T>().mean);
 }
 
 // ---- gradient of a mean ---------------------------------------------------------------------------------
@@ -327,9 +333,9 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
   double work = work_of(p);
   work = std::max(work, static_cast<double>(grad_input.size()));
   if (algorithm == Algorithm::channels)
-    run_channels(a, work, pool_kernel<T>().mean_channels);
+    run_channels(a, work, channels_kernel<T>().mean);
   else
-    run_planes(a, work, pool_kernel<T>().mean_planes);
+    run_planes(a, work, planes_kernel<T>().mean);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ struct ForwardArgs {
 };
 
 /// Gradient of a mean, lanes along the rows; the line is a row of the pool's input. (With stride 1, or channels
-/// in the lanes, the gradient is a sum over windows of grad: `mean_planes` and `mean_channels` do it.)
+/// in the lanes, the gradient is a sum over windows of grad: the mean kernels do it.)
 template <class T>
 struct SpreadArgs {
   const T* grad;
@@ -69,14 +69,19 @@ struct SpreadArgs {
 
 constexpr int64_t kSpreadMargin = 64;
 
+// Lines are rows of the output, over (n, c, d, h); lanes are pixels.
 template <class T>
-struct Kernel {
-  void (*max_planes)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
-  void (*max_channels)(const ForwardArgs<T>&, int64_t begin, int64_t end, int64_t c_begin,
-                       int64_t c_end) noexcept;
-  void (*mean_planes)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
-  void (*mean_channels)(const ForwardArgs<T>&, int64_t begin, int64_t end, int64_t c_begin,
-                        int64_t c_end) noexcept;
+struct PlanesKernel {
+  using Lines = void (*)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
+  Lines max, mean;
+};
+
+// Lines over (n, d, h); lanes are the channels [c_begin, c_end).
+template <class T>
+struct ChannelsKernel {
+  using Lines = void (*)(const ForwardArgs<T>&, int64_t begin, int64_t end, int64_t c_begin,
+                         int64_t c_end) noexcept;
+  Lines max, mean;
 };
 
 template <class T>
@@ -84,9 +89,14 @@ struct SpreadKernel {
   void (*spread)(const SpreadArgs<T>&, int64_t begin, int64_t end) noexcept;
 };
 
-struct Table {
-  Kernel<float> f32;
-  Kernel<double> f64;
+struct PlanesTable {
+  PlanesKernel<float> f32;
+  PlanesKernel<double> f64;
+};
+
+struct ChannelsTable {
+  ChannelsKernel<float> f32;
+  ChannelsKernel<double> f64;
 };
 
 struct SpreadTable {
@@ -96,5 +106,6 @@ struct SpreadTable {
 
 }  // namespace striate::pool
 
-STRIATE_KERNEL_TABLE(striate::pool::Table, pool_table)
+STRIATE_KERNEL_TABLE(striate::pool::PlanesTable, pool_planes_table)
+STRIATE_KERNEL_TABLE(striate::pool::ChannelsTable, pool_channels_table)
 STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)

@@ -1,0 +1,110 @@
+// Long windows over pixels that are neighbours (global pooling above all): lanes run along the window, and
+// are combined at its end. Included by the pooling kernels only.
+#pragma once
+
+#include "kernels/pool/windows.h"
+
+namespace striate::STRIATE_ISA {
+namespace {
+
+template <class V, int... I>
+STRIATE_INLINE auto low_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, I...);
+}
+template <class V, int... I>
+STRIATE_INLINE auto high_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) + I)...);
+}
+
+// The better of two maxima found in any order: the first of equals, but the last NaN.
+template <class T, int N>
+STRIATE_INLINE MaxAt<T, N> better(const MaxAt<T, N>& a, const MaxAt<T, N>& b) {
+  const auto wins = (b.value > a.value) | ((b.value == a.value) & (b.where < a.where)) |
+                    ((b.value != b.value) & ((a.value == a.value) | (b.where > a.where)));
+  MaxAt<T, N> best;
+  best.value = wins ? b.value : a.value;
+  best.where = wins ? b.where : a.where;
+  return best;
+}
+
+template <class T, int N>
+STRIATE_INLINE MaxAt<T, 1> best_lane(const MaxAt<T, N>& all) {
+  if constexpr (N == 1) {
+    return all;
+  } else {
+    using half = typename make_indices<N / 2>::type;
+    MaxAt<T, N / 2> low, high;
+    low.value = low_half(all.value, half{});
+    low.where = low_half(all.where, half{});
+    high.value = high_half(all.value, half{});
+    high.where = high_half(all.where, half{});
+    return best_lane<T, N / 2>(better<T, N / 2>(low, high));
+  }
+}
+
+// `best.where` counts from the window's first tap, like `at`.
+template <class T, int N>
+STRIATE_INLINE void take_run(const T* from, int64_t count, int32_t at, MaxAt<T, 1>& best) {
+  using Where = typename mask_of<T>::type;
+  int64_t i = 0;
+  if (count >= 2 * N) {
+    MaxAt<T, N> part[2];
+    vec<Where, N> here{};
+    for (int lane = 0; lane < N; ++lane) here[lane] = at + lane;
+    for (int k = 0; k < 2; ++k) {
+      part[k].value = load<vec<T, N>>(from + k * N);
+      part[k].where = here + k * N;
+    }
+    for (i = 2 * N; i + 2 * N <= count; i += 2 * N) {
+      here += 2 * N;
+#pragma GCC unroll 2
+      for (int k = 0; k < 2; ++k) {
+        const vec<T, N> v = load<vec<T, N>>(from + i + k * N);
+        part[k].where = v > part[k].value ? here + k * N : part[k].where;
+        part[k].where = v != v ? here + k * N : part[k].where;
+        part[k].value = v > part[k].value ? v : part[k].value;
+        part[k].value = v != v ? v : part[k].value;
+      }
+    }
+    best = better<T, 1>(best, best_lane<T, N>(better<T, N>(part[0], part[1])));
+  }
+  for (; i < count; ++i) best.take(load<vec<T, 1>>(from + i), at + static_cast<int32_t>(i));
+}
+
+template <class T, int N>
+STRIATE_INLINE T sum_run(const T* from, int64_t count) {
+  vec<T, N> part[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * N <= count; i += 4 * N)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) part[k] += load<vec<T, N>>(from + i + k * N);
+  for (; i + N <= count; i += N) part[0] += load<vec<T, N>>(from + i);
+  const vec<T, N> all = (part[0] + part[1]) + (part[2] + part[3]);
+  T total = 0;
+  for (int lane = 0; lane < N; ++lane) total += all[lane];
+  for (; i < count; ++i) total += from[i];
+  return total;
+}
+
+template <bool IsMean, class T>
+void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
+  const Window& w = a.axis[2].window[column];
+  const T* from = line.in + w.first;
+  MaxAt<T, 1> best;
+  T total = 0;
+  for (int64_t d = 0; d < line.depth_taps; ++d)
+    for (int64_t h = 0; h < line.height_taps; ++h) {
+      const T* tap = from + d * line.depth_step + h * line.height_step;
+      if constexpr (IsMean)
+        total += sum_run<T, kLanes<T>>(tap, w.taps);
+      else
+        take_run<T, kLanes<T>>(
+            tap, w.taps,
+            static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at, best);
+    }
+  line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.result(0)[0];
+  if (line.at) line.at[column * a.at_stride[4]] = line.first_at + w.first + best.where[0];
+}
+
+}  // namespace
+}  // namespace striate::STRIATE_ISA
