@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/strided_loop.h"
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pointwise/reference.h"
 
 namespace striate {
 namespace {
@@ -36,7 +37,9 @@ pointwise::Run<T> kernel_for(Activation activation, bool grad) {
 /// `grad_output` is null forward.
 template <class T>
 void run(const ActivationProblem& p, const TensorView& from, const TensorView* grad_output,
-         const TensorView& to) {
+         const TensorView& to, const char* force) {
+  if (choose("activation", kOneKernel, force) == OneKernel::reference)
+    return pointwise::reference<T>(p, from, grad_output, to);
   const TensorView& g = grad_output ? *grad_output : from;
   const StridedLoop<3> loop({&to, &from, &g});
   const pointwise::Run<T> kernel = kernel_for<T>(p.activation, grad_output != nullptr);
@@ -67,19 +70,20 @@ ActivationProblem ActivationProblem::make(const char* op, Activation activation,
   return {activation, dtype, negative_slope};
 }
 
-void activate(const ActivationProblem& p, const TensorView& input, const TensorView& output) {
+void activate(const ActivationProblem& p, const TensorView& input, const TensorView& output,
+              const char* force) {
   if (p.dtype == DType::f32)
-    run<float>(p, input, nullptr, output);
+    run<float>(p, input, nullptr, output, force);
   else
-    run<double>(p, input, nullptr, output);
+    run<double>(p, input, nullptr, output, force);
 }
 
 void activation_grad(const ActivationProblem& p, const TensorView& output, const TensorView& grad_output,
-                     const TensorView& grad_input) {
+                     const TensorView& grad_input, const char* force) {
   if (p.dtype == DType::f32)
-    run<float>(p, output, &grad_output, grad_input);
+    run<float>(p, output, &grad_output, grad_input, force);
   else
-    run<double>(p, output, &grad_output, grad_input);
+    run<double>(p, output, &grad_output, grad_input, force);
 }
 
 }  // namespace striate

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/tensor_view.h"
+#include "ops/plan.h"
 
 namespace striate {
 
@@ -24,9 +25,11 @@ struct ActivationProblem {
                                 double negative_slope = 1);
 };
 
-// All views of the problem's dtype and of one shape.
-void activate(const ActivationProblem& problem, const TensorView& input, const TensorView& output);
+// All views of the problem's dtype and of one shape. `force`: "vectors" or "reference" (see plan.h).
+void activate(const ActivationProblem& problem, const TensorView& input, const TensorView& output,
+              const char* force = nullptr);
 void activation_grad(const ActivationProblem& problem, const TensorView& output,
-                     const TensorView& grad_output, const TensorView& grad_input);
+                     const TensorView& grad_output, const TensorView& grad_input,
+                     const char* force = nullptr);
 
 }  // namespace striate

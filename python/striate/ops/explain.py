@@ -8,8 +8,12 @@ from .. import _core
 from .arguments import memory_format_of, sizes
 from .conv import form_of
 
-
-_DIRECTIONS = {"": "forward", "_input_grad": "input_grad", "_weight_grad": "weight_grad"}
+_Direction = Literal["forward", "input_grad", "weight_grad"]
+_DIRECTIONS: dict[str, _Direction] = {
+    "": "forward",
+    "_input_grad": "input_grad",
+    "_weight_grad": "weight_grad",
+}
 _OPS = {f"conv{rank}d{end}": (rank, way) for rank in (1, 2, 3) for end, way in _DIRECTIONS.items()}
 
 
@@ -59,6 +63,4 @@ def explain(
         raise ValueError(f"{op}: dtype must be 'float32' or 'float64', got {dtype!r}")
     form = form_of(op, rank, input_shape, weight_shape, stride, padding, dilation, groups, exact)
     memory_format = memory_format_of(op, memory_format)
-    return _core.explain_conv(
-        op, direction, input_shape, weight_shape, dtype, *form, memory_format
-    )
+    return _core.explain_conv(op, direction, input_shape, weight_shape, dtype, *form, memory_format)
