@@ -2,10 +2,10 @@
 
     python scripts/check_hot_loops.py build/dev        # needs objdump (binutils)
 
-A stack access between multiply-adds is a spill: the register tile is too large for the instruction set,
-or the compiler lost track of it. (In loops that evaluate polynomials it is a constant, which is read as
-well from there.) Prints one line a loop, worst first; exits with 1 if a register tile of convolution
-touches the stack.
+A stack access between multiply-adds is a spill: the register tile is too large for the instruction
+set, or the compiler lost track of it. (In loops that evaluate polynomials it is a constant, which
+is read as well from there.) Prints one line a loop, worst first; exits with 1 if a register tile of
+convolution touches the stack.
 """
 
 import re

@@ -376,6 +376,10 @@ def relu(x):
     return np.where(x != x, x, np.maximum(x, 0))
 
 
+def leaky_relu(x, slope):
+    return np.where(x > 0, x, slope * x)
+
+
 def sigmoid(x):
     small = np.exp(-np.abs(x))  # no cancellation, no overflow
     return np.where(x >= 0, 1, small) / (1 + small)

@@ -45,6 +45,7 @@ OPS = {
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),
     "relu": lambda x: striate.relu(x),
+    "leaky_relu": lambda x: striate.leaky_relu(x, 0.25),
     "sigmoid": lambda x: striate.sigmoid(x),
     "tanh": lambda x: striate.tanh(x),
     "softmax": lambda x: striate.softmax(x, 1),

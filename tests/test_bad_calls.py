@@ -516,6 +516,36 @@ BAD_CALLS = {
         r"batch_norm.*running_mean",
     ),
     "relu: integers": (lambda: striate.relu(np.arange(3)), T, r"relu.*int64"),
+    "leaky relu: slope zero": (
+        lambda: striate.leaky_relu(a(3), 0),
+        E,
+        r"leaky_relu.*negative_slope.*got 0",
+    ),
+    "leaky relu: slope negative": (
+        lambda: striate.leaky_relu(a(3), -0.5),
+        E,
+        r"leaky_relu.*negative_slope.*-0.5",
+    ),
+    "leaky relu: slope infinite": (
+        lambda: striate.leaky_relu(a(3), float("inf")),
+        E,
+        r"leaky_relu.*negative_slope.*inf",
+    ),
+    "leaky relu: slope NaN": (
+        lambda: striate.leaky_relu(a(3), float("nan")),
+        E,
+        r"leaky_relu.*negative_slope.*nan",
+    ),
+    "leaky relu: slope zero in float32": (
+        lambda: striate.leaky_relu(a(3), 1e-50),
+        E,
+        r"leaky_relu.*negative_slope.*float32.*1e-50",
+    ),
+    "leaky relu: slope no number": (
+        lambda: striate.leaky_relu(a(3), "steep"),
+        T,
+        r"leaky_relu.*negative_slope.*steep",
+    ),
     "sigmoid: masked": (lambda: striate.sigmoid(np.ma.ones(3, f32)), T, r"(?i)sigmoid.*mask"),
     "tanh: None": (lambda: striate.tanh(None), T, r"tanh.*(None|object)"),
     "cross entropy: class past the end": (

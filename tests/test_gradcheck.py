@@ -163,6 +163,7 @@ def test_batch_norm(training, shape):
 
 POINTWISE = {
     "relu": ops.relu,
+    "leaky_relu": lambda x: ops.leaky_relu(x, 0.3),
     "sigmoid": ops.sigmoid,
     "tanh": ops.tanh,
     "softmax": lambda x: ops.softmax(x, -1),
@@ -210,6 +211,7 @@ LAYERS = {
     "Flatten": (nn.Flatten(), 2),
     "Linear": (nn.Linear(6, 3, **F64), 2),
     "ReLU": (nn.ReLU(), 2),
+    "LeakyReLU": (nn.LeakyReLU(0.2), 2),
     "Sigmoid": (nn.Sigmoid(), 2),
     "Tanh": (nn.Tanh(), 2),
     "Softmax": (nn.Softmax(1), 2),
@@ -266,6 +268,7 @@ SECOND = {
     ),
     "linear": (lambda x, w, b: ops.linear(x, w, b) ** 2, [(2, 3), (2, 3), (2,)]),
     "relu": (lambda x: ops.relu(x) ** 3, [(5,)]),
+    "leaky_relu": (lambda x: ops.leaky_relu(x, 0.3) ** 3, [(5,)]),
     "sigmoid": (ops.sigmoid, [(5,)]),
     "tanh": (ops.tanh, [(5,)]),
     "softmax": (lambda x: ops.softmax(x, 1), [(2, 3)]),

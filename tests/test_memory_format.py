@@ -123,6 +123,7 @@ def test_pointwise_ops_and_batch_norm_keep_the_format(layout):
     zeros, ones = np.zeros(6, np.float32), np.ones(6, np.float32)
     for y in (
         striate.relu(x),
+        striate.leaky_relu(x),
         striate.sigmoid(x),
         striate.tanh(x),
         striate.batch_norm(x, zeros, ones),

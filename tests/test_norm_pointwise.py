@@ -87,7 +87,12 @@ def test_variance_far_from_zero_does_not_cancel():
 
 # ---- activations -------------------------------------------------------------------------
 
-ACTIVATIONS = {"relu": ref.relu, "sigmoid": ref.sigmoid, "tanh": np.tanh}
+ACTIVATIONS = {
+    "relu": ref.relu,
+    "leaky_relu": lambda x: ref.leaky_relu(x, 0.01),
+    "sigmoid": ref.sigmoid,
+    "tanh": np.tanh,
+}
 SPECIAL = (
     0.0,
     -0.0,
@@ -138,9 +143,11 @@ def test_nan_passes_through_an_activation(name, isas):
 
 SLOPES = {
     "relu": lambda y: (y > 0).astype(y.dtype),
+    "leaky_relu": lambda y: np.where(y > 0, 1, 0.01),
     "sigmoid": lambda y: y * (1 - y),
     "tanh": lambda y: 1 - y * y,
 }
+SETTINGS = {"leaky_relu": (0.01,)}  # what a gradient of the core takes besides arrays
 
 
 @DTYPES
@@ -155,8 +162,25 @@ def test_activation_gradient(name, dtype, machines):
         y = getattr(striate, name)(x)
         want = SLOPES[name](y.astype(np.float64)) * g
         for machine in machines:
-            got = getattr(_core, f"{name}_grad")(y, g, None)
+            got = getattr(_core, f"{name}_grad")(y, g, *SETTINGS.get(name, ()), None)
             np.testing.assert_allclose(got, want, **tolerance(dtype), err_msg=f"{layout} {machine}")
+
+
+@DTYPES
+@pytest.mark.parametrize("slope", (0.25, 2.0))
+def test_leaky_relu_is_exact_on_integers(slope, dtype, machines):
+    rng = np.random.default_rng(11)
+    for size in (*range(40), 70_000):  # every tail, and a size that threads share
+        x, g = (rng.integers(-9, 10, size) for _ in range(2))
+        want, want_grad = ref.leaky_relu(x, slope), np.where(x > 0, 1, slope) * g
+        for step in (1, -2):
+            x_, g_ = x.astype(dtype)[::step], g.astype(dtype)[::step]
+            for machine in machines:
+                line = f"size={size} step={step} {machine}"
+                y = striate.leaky_relu(x_, slope)
+                np.testing.assert_array_equal(y, want[::step], err_msg=line)
+                got = _core.leaky_relu_grad(y, g_, slope, None)
+                np.testing.assert_array_equal(got, want_grad[::step], err_msg=line)
 
 
 # ---- softmax and loss --------------------------------------------------------------------

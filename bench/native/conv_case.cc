@@ -39,8 +39,6 @@ ConvDirection direction_of(const Request& r) {
   return {};
 }
 
-const char* forced(const Request& r) { return r.algorithm.empty() ? nullptr : r.algorithm.c_str(); }
-
 class ConvCase final : public Case {
  public:
   explicit ConvCase(const Request& r)
@@ -54,7 +52,7 @@ class ConvCase final : public Case {
     for (Array* array : {&input_, &weight_, &output_}) array->fill_integers(++seed, std::max(magnitude_, 1));
   }
 
-  void run() override { run_into(result(), forced(request_)); }
+  void run() override { run_into(result(), request_.force()); }
 
   std::string check() override {
     if (magnitude_ == 0)
@@ -66,14 +64,13 @@ class ConvCase final : public Case {
                                                       : request_.layout);
     expected.fill_nan();
     got.fill_nan();
-    run_into(got, forced(request_));
+    run_into(got, request_.force());
     run_into(expected, "reference");
     return first_difference(got, expected);
   }
 
   std::string algorithm() const override {
-    const ConvPlan plan = plan_conv(problem_, direction_of(request_), forced(request_));
-    return plan.candidates[plan.chosen].name;
+    return plan_conv(problem_, direction_of(request_), request_.force()).algorithm();
   }
   double flops() const override { return 2 * problem_.macs(); }
   double bytes() const override { return input_.bytes() + weight_.bytes() + output_.bytes(); }
@@ -127,7 +124,7 @@ std::unique_ptr<Case> make_conv_case(const Request& request) { return std::make_
 
 void check_conv_request(const Request& request) {
   const ConvProblem problem = problem_of(request);
-  (void)plan_conv(problem, direction_of(request), forced(request));
+  (void)plan_conv(problem, direction_of(request), request.force());
 }
 
 }  // namespace striate::bench

@@ -33,8 +33,6 @@ PoolProblem problem_of(const Request& r) {
                             .count_include_pad = r.alg != "avg_np"});
 }
 
-const char* forced(const Request& r) { return r.algorithm.empty() ? nullptr : r.algorithm.c_str(); }
-
 // Values that are multiples of this keep a mean exact, whichever elements its windows count.
 int64_t exact_multiple(const PoolProblem& p) {
   int64_t multiple = 1;
@@ -66,7 +64,7 @@ class PoolCase final : public Case {
     output_.fill_integers(2, std::max(magnitude_, 1), multiple);
   }
 
-  void run() override { run_into(result(), forced(request_)); }
+  void run() override { run_into(result(), request_.force()); }
 
   std::string check() override {
     if (magnitude_ == 0)
@@ -75,7 +73,7 @@ class PoolCase final : public Case {
     Array expected(request_.dtype, forward() ? problem_.output_shape() : problem_.input_shape(), request_.layout);
     got.fill_nan();
     expected.fill_nan();
-    run_into(got, forced(request_));
+    run_into(got, request_.force());
     if (is_max(request_) && !forward())
       scatter(expected);
     else
@@ -86,8 +84,7 @@ class PoolCase final : public Case {
   std::string algorithm() const override {
     if (is_max(request_) && !forward()) return "-";  // it has only one
     const TensorView &x = input_.view(), &y = output_.view();
-    const PoolPlan plan = plan_pool(problem_, forward() ? x : y, forward() ? y : x, forced(request_));
-    return plan.candidates[plan.chosen].name;
+    return plan_pool(problem_, forward() ? x : y, forward() ? y : x, request_.force()).algorithm();
   }
   double flops() const override { return 0; }
   double bytes() const override {

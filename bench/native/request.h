@@ -30,6 +30,8 @@ struct Request {
   int threads;
   std::string alg;        // pooling: max, avg_np, avg_p; resampling: nearest, linear
   std::string algorithm;  // the plan's row to force; empty: its choice
+
+  const char* force() const { return algorithm.empty() ? nullptr : algorithm.c_str(); }
 };
 
 /// "conv FWD nchw f32 avx2 2t mb8ic64...", for tables.

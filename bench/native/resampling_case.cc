@@ -15,8 +15,6 @@ ResampleProblem problem_of(const Request& r) {
     input.push_back(p.axis[i].in);
     output.push_back(p.axis[i].out);
   }
-  if (!r.algorithm.empty() && r.algorithm != "reference")
-    fail_value("resampling: no algorithm '", r.algorithm, "', only 'reference' can be forced");
   return ResampleProblem::make({.op = "interpolate",
                                 .dtype = r.dtype,
                                 .input_shape = input,
@@ -52,7 +50,7 @@ class ResamplingCase final : public Case {
     output_.fill_integers(2, std::max(magnitude_, 1));
   }
 
-  void run() override { run_into(result(), request_.algorithm == "reference"); }
+  void run() override { run_into(result(), request_.force()); }
 
   std::string check() override {
     if (magnitude_ == 0)
@@ -62,12 +60,15 @@ class ResamplingCase final : public Case {
     Array expected(request_.dtype, forward() ? problem_.output_shape() : problem_.input_shape(), request_.layout);
     got.fill_nan();
     expected.fill_nan();
-    run_into(got, request_.algorithm == "reference");
-    run_into(expected, true);
+    run_into(got, request_.force());
+    run_into(expected, "reference");
     return first_difference(got, expected);
   }
 
-  std::string algorithm() const override { return request_.algorithm.empty() ? "-" : request_.algorithm; }
+  std::string algorithm() const override {
+    const TensorView &x = input_.view(), &y = output_.view();
+    return plan_resample(forward() ? x : y, forward() ? y : x, request_.force()).algorithm();
+  }
   double flops() const override { return 0; }
   double bytes() const override { return input_.bytes() + output_.bytes(); }
 
@@ -75,11 +76,11 @@ class ResamplingCase final : public Case {
   bool forward() const { return request_.direction == Direction::forward; }
   Array& result() { return forward() ? output_ : input_; }
 
-  void run_into(const Array& target, bool reference) {
+  void run_into(const Array& target, const char* force) {
     if (forward())
-      interpolate_forward(problem_, input_.view(), target.view(), reference);
+      interpolate_forward(problem_, input_.view(), target.view(), force);
     else
-      interpolate_input_grad(problem_, output_.view(), target.view(), reference);
+      interpolate_input_grad(problem_, output_.view(), target.view(), force);
   }
 
   Request request_;

@@ -41,6 +41,15 @@ struct TensorView {
   }
 };
 
+/// Element number `index` in C order: slow, for naive loops.
+template <class T>
+T& nth(const TensorView& view, int64_t index) {
+  T* at = view.as<T>();
+  for (auto axis = static_cast<size_t>(view.rank); axis-- > 0; index /= view.shape[axis])
+    at += index % view.shape[axis] * view.stride[axis];
+  return *at;
+}
+
 /// The axes of a lifted view.
 enum Axis5 : int { kN, kC, kD, kH, kW };
 

@@ -127,16 +127,16 @@ py::dict explain(const std::string& op, const std::string& direction, const Ints
   (void)parse_format(name, format);
   const ConvProblem p = make_problem(op, dtype == "float32" ? DType::f32 : DType::f64, input_shape,
                                      weight_shape, {stride, padding, dilation, groups, exact});
-  const ConvPlan plan = plan_conv(p, asked);
+  const Plan plan = plan_conv(p, asked);
   py::list candidates;
-  for (const ConvCandidate& candidate : plan.candidates) {
+  for (const Candidate& candidate : plan.candidates) {
     py::dict row;
     row["name"] = candidate.name;
     row["declined"] = candidate.declined.empty() ? py::object(py::none()) : py::str(candidate.declined);
     candidates.append(row);
   }
   py::dict result;
-  result["chosen"] = plan.candidates[plan.chosen].name;
+  result["chosen"] = plan.algorithm();
   result["candidates"] = candidates;
   result["output_shape"] = py::tuple(py::cast(p.output_shape()));
   result["multiply_adds"] = p.macs();

@@ -7,12 +7,14 @@
 namespace striate::python {
 namespace {
 
-py::array forward(const char* op, Activation activation, const py::array& input, const py::object& out) {
+py::array forward(const char* op, Activation activation, const py::array& input, double negative_slope,
+                  const py::object& out) {
   common_dtype(op, {{"input", &input}});
   const TensorView x = view_of(op, "input", input);
+  const auto problem = ActivationProblem::make(op, activation, x.dtype, negative_slope);
   py::array result = result_like(op, out, x, {&input});
   const TensorView y = view_of(op, "out", result);
-  without_gil([&] { activate(activation, x, y); });
+  without_gil([&] { activate(problem, x, y); });
   return result;
 }
 
@@ -24,24 +26,35 @@ void check_same_shape(const char* op, const TensorView& output, const TensorView
 }
 
 py::array gradient(const char* op, Activation activation, const py::array& output,
-                   const py::array& grad_output, const py::object& out) {
+                   const py::array& grad_output, double negative_slope, const py::object& out) {
   common_dtype(op, {{"output", &output}, {"grad_output", &grad_output}});
   const TensorView y = view_of(op, "output", output);
   const TensorView g = view_of(op, "grad_output", grad_output);
   check_same_shape(op, y, g);
+  const auto problem = ActivationProblem::make(op, activation, y.dtype, negative_slope);
   py::array result = result_like(op, out, y, {&output, &grad_output});
   const TensorView dx = view_of(op, "out", result);
-  without_gil([&] { activation_grad(activation, y, g, dx); });
+  without_gil([&] { activation_grad(problem, y, g, dx); });
   return result;
 }
 
 void bind_activation(py::module_& m, const char* op, const char* grad_op, Activation activation) {
   m.def(op, [op, activation](const py::array& input, const py::object& out) {
-    return forward(op, activation, input, out);
+    return forward(op, activation, input, 1, out);
   });
   m.def(grad_op, [grad_op, activation](const py::array& output, const py::array& grad_output,
                                        const py::object& out) {
-    return gradient(grad_op, activation, output, grad_output, out);
+    return gradient(grad_op, activation, output, grad_output, 1, out);
+  });
+}
+
+void bind_leaky_relu(py::module_& m) {
+  m.def("leaky_relu", [](const py::array& input, double negative_slope, const py::object& out) {
+    return forward("leaky_relu", Activation::leaky_relu, input, negative_slope, out);
+  });
+  m.def("leaky_relu_grad", [](const py::array& output, const py::array& grad_output,
+                              double negative_slope, const py::object& out) {
+    return gradient("leaky_relu_grad", Activation::leaky_relu, output, grad_output, negative_slope, out);
   });
 }
 
@@ -83,6 +96,7 @@ void bind_softmax(py::module_& m, const char* op, const char* grad_op, Softmax k
 
 void bind_pointwise(py::module_& m) {
   bind_activation(m, "relu", "relu_grad", Activation::relu);
+  bind_leaky_relu(m);
   bind_activation(m, "sigmoid", "sigmoid_grad", Activation::sigmoid);
   bind_activation(m, "tanh", "tanh_grad", Activation::tanh);
   bind_softmax(m, "softmax", "softmax_grad", Softmax::plain);

@@ -8,6 +8,7 @@
 #include "base/scratch.h"
 #include "base/strided_loop.h"
 #include "kernels/norm/norm.h"
+#include "kernels/norm/reference.h"
 
 namespace striate {
 namespace {
@@ -338,6 +339,10 @@ void gradients(const BatchNormProblem& p, const TensorView& input, const TensorV
     map_channels(grad_output, nullptr, grad_input, coefficients);
 }
 
+bool by_reference(const char* force) {
+  return choose("batch_norm", kOneKernel, force) == OneKernel::reference;
+}
+
 // Calls call(T()) with the problem's T; there is nothing to do for no channels.
 template <class Call>
 void with_type(const BatchNormProblem& p, Call call) {
@@ -367,28 +372,34 @@ BatchNormProblem BatchNormProblem::make(const char* op, const TensorView& input,
 }
 
 void batch_norm_train(const BatchNormProblem& p, const TensorView& input, const void* weight,
-                      const void* bias, const TensorView& output, void* mean, void* var) {
+                      const void* bias, const TensorView& output, void* mean, void* var,
+                      const char* force) {
   with_type(p, [&]<class T>(T) {
-    train(p, input, static_cast<const T*>(weight), static_cast<const T*>(bias), output,
-          static_cast<T*>(mean), static_cast<T*>(var));
+    const auto run = by_reference(force) ? norm::reference_train<T> : train<T>;
+    run(p, input, static_cast<const T*>(weight), static_cast<const T*>(bias), output,
+        static_cast<T*>(mean), static_cast<T*>(var));
   });
 }
 
 void batch_norm_infer(const BatchNormProblem& p, const TensorView& input, const void* mean,
-                      const void* var, const void* weight, const void* bias, const TensorView& output) {
+                      const void* var, const void* weight, const void* bias, const TensorView& output,
+                      const char* force) {
   with_type(p, [&]<class T>(T) {
-    infer(p, input, static_cast<const T*>(mean), static_cast<const T*>(var),
-          static_cast<const T*>(weight), static_cast<const T*>(bias), output);
+    const auto run = by_reference(force) ? norm::reference_infer<T> : infer<T>;
+    run(p, input, static_cast<const T*>(mean), static_cast<const T*>(var), static_cast<const T*>(weight),
+        static_cast<const T*>(bias), output);
   });
 }
 
 void batch_norm_grad(const BatchNormProblem& p, const TensorView& input, const TensorView& grad_output,
                      const void* mean, const void* var, const void* weight, bool training,
-                     const TensorView& grad_input, void* grad_weight, void* grad_bias) {
+                     const TensorView& grad_input, void* grad_weight, void* grad_bias,
+                     const char* force) {
   with_type(p, [&]<class T>(T) {
-    gradients(p, input, grad_output, static_cast<const T*>(mean), static_cast<const T*>(var),
-              static_cast<const T*>(weight), training, grad_input, static_cast<T*>(grad_weight),
-              static_cast<T*>(grad_bias));
+    const auto run = by_reference(force) ? norm::reference_grad<T> : gradients<T>;
+    run(p, input, grad_output, static_cast<const T*>(mean), static_cast<const T*>(var),
+        static_cast<const T*>(weight), training, grad_input, static_cast<T*>(grad_weight),
+        static_cast<T*>(grad_bias));
   });
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/tensor_view.h"
+#include "ops/plan.h"
 
 namespace striate {
 
@@ -22,14 +23,18 @@ struct BatchNormProblem {
 };
 
 // Views have the shape of the input; vectors are dense, one element a channel; weight and bias may be null.
+// `force`: "vectors" or "reference" (see plan.h).
 void batch_norm_train(const BatchNormProblem& problem, const TensorView& input, const void* weight,
-                      const void* bias, const TensorView& output, void* mean, void* var);
+                      const void* bias, const TensorView& output, void* mean, void* var,
+                      const char* force = nullptr);
 void batch_norm_infer(const BatchNormProblem& problem, const TensorView& input, const void* mean,
-                      const void* var, const void* weight, const void* bias, const TensorView& output);
+                      const void* var, const void* weight, const void* bias, const TensorView& output,
+                      const char* force = nullptr);
 
 /// `training`: mean and var came from this input, so the gradient flows through them too.
 void batch_norm_grad(const BatchNormProblem& problem, const TensorView& input,
                      const TensorView& grad_output, const void* mean, const void* var, const void* weight,
-                     bool training, const TensorView& grad_input, void* grad_weight, void* grad_bias);
+                     bool training, const TensorView& grad_input, void* grad_weight, void* grad_bias,
+                     const char* force = nullptr);
 
 }  // namespace striate

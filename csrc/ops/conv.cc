@@ -25,14 +25,6 @@ const conv::Kernel<T>& tile_kernel() {
 
 enum class Algorithm : uint8_t { groups, tiles, reference };
 
-struct Row {
-  Algorithm algorithm;
-  const char* name;
-  std::string (*declines)(const ConvProblem&, ConvDirection);  // why not; empty: it applies
-};
-
-std::string never(const ConvProblem&, ConvDirection) { return {}; }
-
 // Tables inside a tile hold 32-bit offsets: a slab must stay below 2^31 elements even in its smallest tile.
 std::string tiles_decline(const ConvProblem& p, ConvDirection) {
   const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
@@ -51,15 +43,13 @@ std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
   return tiles_decline(p, direction);
 }
 
-constexpr Row kRows[] = {
+constexpr PlanRow<Algorithm, const ConvProblem&, ConvDirection> kRows[] = {
     {Algorithm::groups, "groups", groups_decline},
     {Algorithm::tiles, "tiles", tiles_decline},
-    {Algorithm::reference, "reference", never},
+    {Algorithm::reference, "reference", nullptr},
 };
 
-Algorithm choose(const ConvProblem& problem, ConvDirection direction, const char* force) {
-  return kRows[plan_conv(problem, direction, force).chosen].algorithm;
-}
+constexpr const char* kOp = "convolution";
 
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
@@ -199,7 +189,7 @@ void run_forward(const ConvProblem& p, const TensorView& input, const TensorView
                  const T* bias, const TensorView& output, const char* force) {
   if (output.size() == 0) return;
   if (p.ic == 0) return fill_channels<T>(output, bias);
-  const Algorithm algorithm = choose(p, ConvDirection::forward, force);
+  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::forward);
   if (algorithm == Algorithm::reference)
     return conv::reference_forward<T>(p, input, weight, bias, output);
   correlate_forward<T>(p, input, weight, bias, output, algorithm);
@@ -210,7 +200,7 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
                     const T* bias, const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
-  const Algorithm algorithm = choose(p, ConvDirection::input_grad, force);
+  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::input_grad);
   if (algorithm == Algorithm::reference)
     return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
   correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
@@ -221,7 +211,7 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
                      const TensorView& grad_weight, const char* force) {
   if (grad_weight.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  switch (choose(p, ConvDirection::weight_grad, force)) {
+  switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
     case Algorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
     case Algorithm::tiles:
@@ -233,16 +223,8 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
 
 }  // namespace
 
-ConvPlan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force) {
-  ConvPlan plan{{}, std::size(kRows)};
-  for (size_t i = 0; i < std::size(kRows); ++i) {
-    std::string declined = kRows[i].declines(problem, direction);
-    if (force && std::string(force) != kRows[i].name) declined = concat("'", force, "' is forced");
-    if (declined.empty() && plan.chosen == std::size(kRows)) plan.chosen = i;
-    plan.candidates.push_back({kRows[i].name, std::move(declined)});
-  }
-  if (plan.chosen == std::size(kRows)) fail_value("convolution: no algorithm '", force, "' applies");
-  return plan;
+Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force) {
+  return explain(kOp, kRows, force, problem, direction);
 }
 
 void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,

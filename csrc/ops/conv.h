@@ -1,33 +1,16 @@
 // Convolution and its three gradients: from a checked problem to the chosen algorithm.
-//
-// A plan is an ordered list of algorithms; the first that applies is taken, and the naive reference is
-// last. The choice depends on problem, memory format and instruction set only: never on the number of
-// threads, alignment or timing, so results have the same bits for any number of threads.
 #pragma once
-
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "base/tensor_view.h"
 #include "ops/conv_problem.h"
+#include "ops/plan.h"
 
 namespace striate {
 
 enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
 
-struct ConvCandidate {
-  std::string name;
-  std::string declined;  // why it does not apply; empty if it does
-};
-
-struct ConvPlan {
-  std::vector<ConvCandidate> candidates;  // in order of preference
-  size_t chosen;
-};
-
-/// `force` names the one algorithm to use; ValueError if it is unknown or does not apply.
-ConvPlan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force = nullptr);
+/// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
+Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force = nullptr);
 
 // The views are lifted (n, c, d, h, w), of the problem's dtype and shapes. `bias` is dense or null.
 void conv_forward(const ConvProblem& problem, const TensorView& input, const TensorView& weight,

@@ -1,8 +1,11 @@
 #include "ops/pointwise.h"
 
+#include <cmath>
+
 #include "base/cpu.h"
 #include "base/strided_loop.h"
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pointwise/reference.h"
 
 namespace striate {
 namespace {
@@ -21,6 +24,8 @@ pointwise::Run<T> kernel_for(Activation activation, bool grad) {
   switch (activation) {
     case Activation::relu:
       return grad ? kernel.relu_grad : kernel.relu;
+    case Activation::leaky_relu:
+      return grad ? kernel.leaky_relu_grad : kernel.leaky_relu;
     case Activation::sigmoid:
       return grad ? kernel.sigmoid_grad : kernel.sigmoid;
     case Activation::tanh:
@@ -31,13 +36,16 @@ pointwise::Run<T> kernel_for(Activation activation, bool grad) {
 
 /// `grad_output` is null forward.
 template <class T>
-void run(Activation activation, const TensorView& from, const TensorView* grad_output,
-         const TensorView& to) {
+void run(const ActivationProblem& p, const TensorView& from, const TensorView* grad_output,
+         const TensorView& to, const char* force) {
+  if (choose("activation", kOneKernel, force) == OneKernel::reference)
+    return pointwise::reference<T>(p, from, grad_output, to);
   const TensorView& g = grad_output ? *grad_output : from;
   const StridedLoop<3> loop({&to, &from, &g});
-  const pointwise::Run<T> kernel = kernel_for<T>(activation, grad_output != nullptr);
-  // An element of relu is moved, one of the others costs a few operations.
-  const double work = static_cast<double>(loop.size()) * (activation == Activation::relu ? 0.25 : 1);
+  const pointwise::Run<T> kernel = kernel_for<T>(p.activation, grad_output != nullptr);
+  // Sigmoid and tanh cost a few operations an element, the others move it.
+  const bool costly = p.activation == Activation::sigmoid || p.activation == Activation::tanh;
+  const double work = static_cast<double>(loop.size()) * (costly ? 1 : 0.25);
   parallel_runs(loop, kGrain, work, FpMode::exact, [&](const std::array<int64_t, 3>& begin, int64_t count) {
     kernel({.a = from.as<T>() + begin[1],
             .g = grad_output ? g.as<T>() + begin[2] : nullptr,
@@ -45,25 +53,37 @@ void run(Activation activation, const TensorView& from, const TensorView* grad_o
             .a_step = loop.step()[1],
             .g_step = loop.step()[2],
             .out_step = loop.step()[0],
-            .count = count});
+            .count = count,
+            .negative_slope = static_cast<T>(p.negative_slope)});
   });
 }
 
 }  // namespace
 
-void activate(Activation activation, const TensorView& input, const TensorView& output) {
-  if (input.dtype == DType::f32)
-    run<float>(activation, input, nullptr, output);
-  else
-    run<double>(activation, input, nullptr, output);
+ActivationProblem ActivationProblem::make(const char* op, Activation activation, DType dtype,
+                                          double negative_slope) {
+  const double rounded = dtype == DType::f32 ? static_cast<float>(negative_slope) : negative_slope;
+  // From 0 on downwards the output would no longer tell the sign of the input.
+  if (!(rounded > 0) || !std::isfinite(rounded))
+    fail_value(op, ": negative_slope must be positive and finite in ", name_of(dtype), ", got ",
+               negative_slope);
+  return {activation, dtype, negative_slope};
 }
 
-void activation_grad(Activation activation, const TensorView& output, const TensorView& grad_output,
-                     const TensorView& grad_input) {
-  if (output.dtype == DType::f32)
-    run<float>(activation, output, &grad_output, grad_input);
+void activate(const ActivationProblem& p, const TensorView& input, const TensorView& output,
+              const char* force) {
+  if (p.dtype == DType::f32)
+    run<float>(p, input, nullptr, output, force);
   else
-    run<double>(activation, output, &grad_output, grad_input);
+    run<double>(p, input, nullptr, output, force);
+}
+
+void activation_grad(const ActivationProblem& p, const TensorView& output, const TensorView& grad_output,
+                     const TensorView& grad_input, const char* force) {
+  if (p.dtype == DType::f32)
+    run<float>(p, output, &grad_output, grad_input, force);
+  else
+    run<double>(p, output, &grad_output, grad_input, force);
 }
 
 }  // namespace striate

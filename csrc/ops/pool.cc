@@ -37,25 +37,13 @@ std::string planes_decline(const PoolProblem& p, const TensorView&, const Tensor
   return reach_declines(p);
 }
 
-std::string never(const PoolProblem&, const TensorView&, const TensorView&) { return {}; }
-
-struct Row {
-  Algorithm algorithm;
-  const char* name;
-  // Why not; empty: it applies.
-  std::string (*declines)(const PoolProblem&, const TensorView& input, const TensorView& output);
-};
-
-constexpr Row kRows[] = {
+constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&> kRows[] = {
     {Algorithm::channels, "channels", channels_decline},  // lanes are channels
     {Algorithm::planes, "planes", planes_decline},        // lanes are pixels; any strides
-    {Algorithm::reference, "reference", never},
+    {Algorithm::reference, "reference", nullptr},
 };
 
-Algorithm choose(const PoolProblem& p, const TensorView& input, const TensorView& output,
-                 const char* force) {
-  return kRows[plan_pool(p, input, output, force).chosen].algorithm;
-}
+constexpr const char* kOp = "pooling";
 
 // Columns in the middle whose windows have all their taps.
 void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& begin, int64_t& end) {
@@ -211,7 +199,7 @@ double work_of(const PoolProblem& p) {
 template <class T>
 void run_max(const PoolProblem& problem, TensorView input, const TensorView& output,
              const TensorView* indices, const char* force) {
-  const Algorithm algorithm = choose(problem, input, output, force);
+  const Algorithm algorithm = choose(kOp, kRows, force, problem, input, output);
   if (algorithm == Algorithm::reference)
     return pool::reference_max<T>(problem, input, output, indices);
   const PoolProblem p = fold_global(problem, input);
@@ -225,7 +213,7 @@ void run_max(const PoolProblem& problem, TensorView input, const TensorView& out
 
 template <class T>
 void run_mean(const PoolProblem& problem, TensorView input, const TensorView& output, const char* force) {
-  const Algorithm algorithm = choose(problem, input, output, force);
+  const Algorithm algorithm = choose(kOp, kRows, force, problem, input, output);
   if (algorithm == Algorithm::reference) return pool::reference_mean<T>(problem, input, output);
   const PoolProblem p = fold_global(problem, input);
   const PoolTables tables = window_tables(p);
@@ -308,7 +296,7 @@ void spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad
 template <class T>
 void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, TensorView grad_input,
                    const char* force) {
-  const Algorithm algorithm = choose(problem, grad_output, grad_input, force);
+  const Algorithm algorithm = choose(kOp, kRows, force, problem, grad_output, grad_input);
   if (algorithm == Algorithm::reference)
     return pool::reference_mean_grad<T>(problem, grad_output, grad_input);
   const PoolProblem p = fold_global(problem, grad_input);
@@ -340,17 +328,9 @@ void run_mean_grad(const PoolProblem& problem, const TensorView& grad_output, Te
 
 }  // namespace
 
-PoolPlan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                   const char* force) {
-  PoolPlan plan{{}, std::size(kRows)};
-  for (size_t i = 0; i < std::size(kRows); ++i) {
-    std::string declined = kRows[i].declines(problem, input, output);
-    if (force && std::string(force) != kRows[i].name) declined = concat("'", force, "' is forced");
-    if (declined.empty() && plan.chosen == std::size(kRows)) plan.chosen = i;
-    plan.candidates.push_back({kRows[i].name, std::move(declined)});
-  }
-  if (plan.chosen == std::size(kRows)) fail_value("pooling: no algorithm '", force, "' applies");
-  return plan;
+Plan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+               const char* force) {
+  return explain(kOp, kRows, force, problem, input, output);
 }
 
 void max_pool_forward(const PoolProblem& p, const TensorView& input, const TensorView& output,

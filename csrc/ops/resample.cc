@@ -14,6 +14,23 @@ namespace {
 
 constexpr double kTaskWork = 32768;
 
+// ---- the plan -----------------------------------------------------------------------------------------
+
+enum class Algorithm : uint8_t { channels, planes, reference };
+
+std::string channels_decline(const TensorView& input, const TensorView& output) {
+  if (input.shape[kC] < 2 || input.stride[kC] != 1 || output.stride[kC] != 1)
+    return "channels are not neighbours in memory";
+  return {};
+}
+
+constexpr PlanRow<Algorithm, const TensorView&, const TensorView&> kRows[] = {
+    {Algorithm::channels, "channels", channels_decline},  // lanes are channels
+    {Algorithm::planes, "planes", nullptr},               // lanes are pixels; any strides
+    {Algorithm::reference, "reference", nullptr},
+};
+constexpr const char* kOp = "resampling";
+
 // ---- matrices -----------------------------------------------------------------------------------------
 
 template <class T>
@@ -137,7 +154,8 @@ template <class T>
 using Matrices = std::array<SparseMatrix<T>, 3>;
 
 template <class T>
-void apply(const Matrices<T>& m, const TensorView& input, const TensorView& output, bool reference) {
+void apply(const Matrices<T>& m, const TensorView& input, const TensorView& output, const char* force) {
+  const Algorithm algorithm = choose(kOp, kRows, force, input, output);
   resample::Args<T> a{};
   a.in = input.as<T>();
   a.out = output.as<T>();
@@ -150,14 +168,14 @@ void apply(const Matrices<T>& m, const TensorView& input, const TensorView& outp
   find_inner(m[2], a);
   a.width_first = m[2].out > m[2].in && input.stride[kW] == 1 && has_close_taps(m[0]) && has_close_taps(m[1]);
 
-  const bool channels = a.c > 1 && input.stride[kC] == 1 && output.stride[kC] == 1;
+  const bool channels = algorithm == Algorithm::channels;
   const int64_t images = output.shape[kN] * (channels ? 1 : a.c);
   const int64_t lines = images * m[0].out * m[1].out;
   const double work = static_cast<double>(output.size()) *
                       static_cast<double>(m[0].most_taps() * m[1].most_taps() * m[2].most_taps());
   const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, lines);
   const int workers = workers_for(tasks, work);
-  if (reference) return resample::reference(a, output.shape[kN], workers);
+  if (algorithm == Algorithm::reference) return resample::reference(a, output.shape[kN], workers);
   a.pitch = padded_count<T>(std::max(m[2].in, m[2].out));
   const Scratch<T> scratch(channels ? 0 : 5 * a.pitch * workers);
   const auto kernel = channels ? resample_kernel<T>().channels : resample_kernel<T>().planes;
@@ -170,33 +188,37 @@ void apply(const Matrices<T>& m, const TensorView& input, const TensorView& outp
 
 template <class T>
 void run(const ResampleProblem& p, const TensorView& from, const TensorView& to, bool gradient,
-         bool reference) {
+         const char* force) {
   Matrices<T> m;
   for (size_t i = 0; i < 3; ++i) {
     m[i] = matrix_of<T>(p.axis[i], p.linear, p.align_corners);
     if (gradient) m[i] = transpose(m[i]);
   }
-  apply(m, from, to, reference);
+  apply(m, from, to, force);
 }
 
 }  // namespace
 
+Plan plan_resample(const TensorView& input, const TensorView& output, const char* force) {
+  return explain(kOp, kRows, force, input, output);
+}
+
 void interpolate_forward(const ResampleProblem& p, const TensorView& input, const TensorView& output,
-                         bool reference) {
+                         const char* force) {
   if (output.size() == 0) return;
   if (p.dtype == DType::f32)
-    run<float>(p, input, output, false, reference);
+    run<float>(p, input, output, false, force);
   else
-    run<double>(p, input, output, false, reference);
+    run<double>(p, input, output, false, force);
 }
 
 void interpolate_input_grad(const ResampleProblem& p, const TensorView& grad_output,
-                            const TensorView& grad_input, bool reference) {
+                            const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
   if (p.dtype == DType::f32)
-    run<float>(p, grad_output, grad_input, true, reference);
+    run<float>(p, grad_output, grad_input, true, force);
   else
-    run<double>(p, grad_output, grad_input, true, reference);
+    run<double>(p, grad_output, grad_input, true, force);
 }
 
 }  // namespace striate

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/tensor_view.h"
+#include "ops/plan.h"
 
 namespace striate {
 
@@ -44,11 +45,14 @@ struct ResampleProblem {
   static ResampleProblem make(const Arguments& arguments);
 };
 
-// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes, of any strides. `reference` asks
-// for the naive loops, the oracle of the native harness.
+/// The plan of a call that reads `input` (of a gradient: grad_output) and writes `output` (grad_input).
+/// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
+Plan plan_resample(const TensorView& input, const TensorView& output, const char* force = nullptr);
+
+// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes, of any strides.
 void interpolate_forward(const ResampleProblem& problem, const TensorView& input, const TensorView& output,
-                         bool reference = false);
+                         const char* force = nullptr);
 void interpolate_input_grad(const ResampleProblem& problem, const TensorView& grad_output,
-                            const TensorView& grad_input, bool reference = false);
+                            const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 #include "base/scratch.h"
 #include "base/strided_loop.h"
+#include "kernels/softmax/reference.h"
 #include "kernels/softmax/softmax.h"
 
 namespace striate {
@@ -29,7 +30,9 @@ softmax::Rows<T> kernel_for(Softmax kind, bool grad) {
 /// `grad_output` is null forward.
 template <class T>
 void run(Softmax kind, const TensorView& from, const TensorView* grad_output, int axis,
-         const TensorView& to) {
+         const TensorView& to, const char* force) {
+  if (choose("softmax", kOneKernel, force) == OneKernel::reference)
+    return softmax::reference<T>(kind, from, grad_output, axis, to);
   const TensorView& g = grad_output ? *grad_output : from;
   const auto along = static_cast<size_t>(axis);
   const int64_t count = from.shape[along];
@@ -72,19 +75,20 @@ int softmax_axis(const char* op, const TensorView& view, int64_t axis) {
   return static_cast<int>(axis < 0 ? axis + view.rank : axis);
 }
 
-void softmax_forward(Softmax kind, const TensorView& input, int axis, const TensorView& output) {
+void softmax_forward(Softmax kind, const TensorView& input, int axis, const TensorView& output,
+                     const char* force) {
   if (input.dtype == DType::f32)
-    run<float>(kind, input, nullptr, axis, output);
+    run<float>(kind, input, nullptr, axis, output, force);
   else
-    run<double>(kind, input, nullptr, axis, output);
+    run<double>(kind, input, nullptr, axis, output, force);
 }
 
 void softmax_grad(Softmax kind, const TensorView& output, const TensorView& grad_output, int axis,
-                  const TensorView& grad_input) {
+                  const TensorView& grad_input, const char* force) {
   if (output.dtype == DType::f32)
-    run<float>(kind, output, &grad_output, axis, grad_input);
+    run<float>(kind, output, &grad_output, axis, grad_input, force);
   else
-    run<double>(kind, output, &grad_output, axis, grad_input);
+    run<double>(kind, output, &grad_output, axis, grad_input, force);
 }
 
 }  // namespace striate

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/tensor_view.h"
+#include "ops/plan.h"
 
 namespace striate {
 
@@ -12,9 +13,10 @@ enum class Softmax : uint8_t { plain, log };
 /// `axis` counted from the front; ValueError that names `op` unless `view` has it.
 int softmax_axis(const char* op, const TensorView& view, int64_t axis);
 
-// All views of one dtype and shape.
-void softmax_forward(Softmax kind, const TensorView& input, int axis, const TensorView& output);
+// All views of one dtype and shape. `force`: "vectors" or "reference" (see plan.h).
+void softmax_forward(Softmax kind, const TensorView& input, int axis, const TensorView& output,
+                     const char* force = nullptr);
 void softmax_grad(Softmax kind, const TensorView& output, const TensorView& grad_output, int axis,
-                  const TensorView& grad_input);
+                  const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

@@ -8,7 +8,8 @@ Conventions of every function here (`striate.ops` guarantees them, C++ checks th
 - `memory_format` is None (keep the input's), "contiguous" or "channels_last";
 - `out` is None or a writeable array of the result's shape and dtype that overlaps no input; it is
   filled and returned;
-- a broken rule raises ValueError or TypeError that names the op, the values and the rule, before any work.
+- a broken rule raises ValueError or TypeError that names the op, the values and the rule, before
+  any work.
 """
 
 from collections.abc import Sequence
@@ -97,13 +98,14 @@ def explain_conv(
     memory_format: MemoryFormat | None,
 ) -> dict[str, Any]: ...
 
-# ---- linear: input (rows, in_features), weight (out_features, in_features), bias (out_features,) ----
+# ---- linear --------------------------------------------------------------------------------------
+# input (rows, in_features), weight (out_features, in_features), bias (out_features,)
 
 def linear_forward(input: Array, weight: Array, bias: Array | None, out: Array | None) -> Array: ...
 def linear_input_grad(weight: Array, grad_output: Array, out: Array | None) -> Array: ...
 def linear_weight_grad(input: Array, grad_output: Array, out: Array | None) -> Array: ...
 
-# ---- pooling ---------------------------------------------------------------------------------------
+# ---- pooling -------------------------------------------------------------------------------------
 # indices: int64, flat over the spatial axes of the input, as in PyTorch
 
 def max_pool_forward(
@@ -152,8 +154,9 @@ def avg_pool_input_grad(
     out: Array | None,
 ) -> Array: ...
 
-# ---- resampling and padding ------------------------------------------------------------------------
-# downsample keeps positions 0, f, 2f, ...; upsample_zeros writes them back into zeros of `output_size`.
+# ---- resampling and padding ----------------------------------------------------------------------
+# downsample keeps positions 0, f, 2f, ...; upsample_zeros writes them back into zeros of
+# `output_size`.
 
 def downsample(
     input: Array, factor: Ints, memory_format: MemoryFormat | None, out: Array | None
@@ -191,7 +194,7 @@ def pad(
     out: Array | None,
 ) -> Array: ...  # a negative pad crops: the gradient of a pad is the pad of the opposite sign
 
-# ---- normalisation ---------------------------------------------------------------------------------
+# ---- normalisation -------------------------------------------------------------------------------
 
 def batch_norm_train(
     input: Array, weight: Array | None, bias: Array | None, eps: float, out: Array | None
@@ -216,12 +219,16 @@ def batch_norm_grad(
     out: Array | None,
 ) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
 
-# ---- pointwise and softmax (any rank) --------------------------------------------------------------
+# ---- pointwise and softmax (any rank) ------------------------------------------------------------
 
 def relu(input: Array, out: Array | None) -> Array: ...
+def leaky_relu(input: Array, negative_slope: float, out: Array | None) -> Array: ...
 def sigmoid(input: Array, out: Array | None) -> Array: ...
 def tanh(input: Array, out: Array | None) -> Array: ...
 def relu_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
+def leaky_relu_grad(
+    output: Array, grad_output: Array, negative_slope: float, out: Array | None
+) -> Array: ...
 def sigmoid_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
 def tanh_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
 def softmax(input: Array, axis: int, out: Array | None) -> Array: ...

@@ -15,6 +15,7 @@ struct RunArgs {
   T* out;
   int64_t a_step, g_step, out_step;
   int64_t count;
+  T negative_slope;  // of leaky_relu
 };
 
 template <class T>
@@ -22,8 +23,8 @@ using Run = void (*)(const RunArgs<T>&) noexcept;
 
 template <class T>
 struct Kernel {
-  Run<T> relu, sigmoid, tanh;
-  Run<T> relu_grad, sigmoid_grad, tanh_grad;
+  Run<T> relu, leaky_relu, sigmoid, tanh;
+  Run<T> relu_grad, leaky_relu_grad, sigmoid_grad, tanh_grad;
 };
 
 struct Table {

@@ -1,7 +1,7 @@
 """Layers and containers, with PyTorch's names and arguments; `rng=` where weights are drawn."""
 
 from . import init
-from .activation import Dropout, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .activation import Dropout, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Flatten, Identity, Linear
@@ -41,6 +41,7 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "Identity",
+    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",

@@ -17,6 +17,20 @@ class ReLU(Module):
         return ops.relu(input)
 
 
+class LeakyReLU(Module):
+    """``x`` where x > 0, else ``negative_slope * x``."""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Any) -> Any:
+        return ops.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
 class Sigmoid(Module):
     """``1 / (1 + exp(-x))``."""
 

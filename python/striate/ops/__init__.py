@@ -38,7 +38,7 @@ from .max_pool import (
     max_pool3d_input_grad,
 )
 from .norm import batch_norm
-from .pointwise import dropout, log_softmax, relu, sigmoid, softmax, tanh
+from .pointwise import dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
 from .threads import get_num_threads, num_threads, set_num_threads
 
@@ -73,6 +73,7 @@ __all__ = [
     "global_max_pool",
     "interpolate",
     "interpolate_input_grad",
+    "leaky_relu",
     "linear",
     "log_softmax",
     "max_pool1d",

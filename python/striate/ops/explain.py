@@ -8,7 +8,12 @@ from .. import _core
 from .arguments import memory_format_of, sizes
 from .conv import form_of
 
-_DIRECTIONS = {"": "forward", "_input_grad": "input_grad", "_weight_grad": "weight_grad"}
+_Direction = Literal["forward", "input_grad", "weight_grad"]
+_DIRECTIONS: dict[str, _Direction] = {
+    "": "forward",
+    "_input_grad": "input_grad",
+    "_weight_grad": "weight_grad",
+}
 _OPS = {f"conv{rank}d{end}": (rank, way) for rank in (1, 2, 3) for end, way in _DIRECTIONS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Activations: ReLU, sigmoid, tanh, softmax and dropout.
+"""Activations: ReLU, leaky ReLU, sigmoid, tanh, softmax and dropout.
 
 Each gradient kernel takes the activation's *output*, which the next layer keeps anyway.
 """
@@ -23,6 +23,16 @@ def _relu(input: Any, out: Any) -> Any:
 @primitive
 def _relu_grad(activation: Any, grad_output: Any) -> Any:
     return _core.relu_grad(activation, grad_output, None)
+
+
+@primitive
+def _leaky_relu(input: Any, negative_slope: float, out: Any) -> Any:
+    return _core.leaky_relu(input, negative_slope, out)
+
+
+@primitive
+def _leaky_relu_grad(activation: Any, grad_output: Any, negative_slope: float) -> Any:
+    return _core.leaky_relu_grad(activation, grad_output, negative_slope, None)
 
 
 @primitive
@@ -68,6 +78,14 @@ def _log_softmax_grad(activation: Any, grad_output: Any, axis: int) -> Any:
 _relu.vjp("input")(lambda grad, output: _relu_grad(output, grad))
 _relu_grad.vjp("activation")(lambda grad: None)  # a step: zero wherever it has a derivative
 _relu_grad.vjp("grad_output")(lambda grad, activation: _relu_grad(activation, grad))
+
+_leaky_relu.vjp("input")(
+    lambda grad, output, negative_slope: _leaky_relu_grad(output, grad, negative_slope)
+)
+_leaky_relu_grad.vjp("activation")(lambda grad: None)  # a step, as of ReLU
+_leaky_relu_grad.vjp("grad_output")(
+    lambda grad, activation, negative_slope: _leaky_relu_grad(activation, grad, negative_slope)
+)
 
 _sigmoid.vjp("input")(lambda grad, output: _sigmoid_grad(output, grad))
 _sigmoid_grad.vjp("activation")(
@@ -116,6 +134,36 @@ def relu(input: Any, *, out: Any = None) -> Any:
     """
     input = operand("relu", "input", input)
     return _relu(input, destination("relu", out, input))
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
+    """``x`` where x > 0, else ``negative_slope * x``; the gradient at 0 is `negative_slope`.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, float32 or float64
+    negative_slope : float
+        Positive and finite, also once rounded to the input's dtype: the gradient is taken from the
+        output, whose sign must be the input's.
+    out : ndarray, optional
+
+    Returns
+    -------
+    ndarray, or Tensor for a Tensor
+        Of the input's shape; NaN where x is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Another dtype; a slope that is no number, not positive or not finite.
+
+    References
+    ----------
+    Lectures 000-004 (the ReLU family); Maas, Hannun and Ng 2013.
+    """
+    input = operand("leaky_relu", "input", input)
+    negative_slope = real("leaky_relu", "negative_slope", negative_slope)
+    return _leaky_relu(input, negative_slope, destination("leaky_relu", out, input))
 
 
 def sigmoid(input: Any, *, out: Any = None) -> Any:

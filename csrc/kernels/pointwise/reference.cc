@@ -1,0 +1,59 @@
+#include "kernels/pointwise/reference.h"
+
+#include <cmath>
+
+#include "base/parallel.h"
+
+namespace striate::pointwise {
+namespace {
+
+double value(Activation activation, double slope, double x) {
+  switch (activation) {
+    case Activation::relu:
+      return x < 0 ? 0 : x;
+    case Activation::leaky_relu:
+      return x > 0 ? x : slope * x;
+    case Activation::sigmoid: {
+      const double e = std::exp(-std::abs(x));  // at most 1: nothing overflows, nothing cancels
+      return (x < 0 ? e : 1) / (1 + e);
+    }
+    case Activation::tanh:
+      return std::tanh(x);
+  }
+  __builtin_unreachable();
+}
+
+double gradient(Activation activation, double slope, double y, double g) {
+  switch (activation) {
+    case Activation::relu:
+      return y <= 0 ? 0 : g;
+    case Activation::leaky_relu:
+      return y > 0 ? g : slope * g;
+    case Activation::sigmoid:
+      return g * (y * (1 - y));
+    case Activation::tanh:
+      return g * ((1 - y) * (1 + y));
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+template <class T>
+void reference(const ActivationProblem& p, const TensorView& from, const TensorView* grad_output,
+               const TensorView& to) {
+  const double slope = static_cast<T>(p.negative_slope);
+  const int64_t size = to.size();
+  parallel_for(size, workers_for(size, static_cast<double>(size)), FpMode::exact, [&](int64_t i, int) {
+    const double a = nth<T>(from, i);
+    nth<T>(to, i) = static_cast<T>(grad_output ? gradient(p.activation, slope, a, nth<T>(*grad_output, i))
+                                               : value(p.activation, slope, a));
+  });
+}
+
+template void reference<float>(const ActivationProblem&, const TensorView&, const TensorView*,
+                               const TensorView&);
+template void reference<double>(const ActivationProblem&, const TensorView&, const TensorView*,
+                                const TensorView&);
+
+}  // namespace striate::pointwise

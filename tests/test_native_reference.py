@@ -1,0 +1,37 @@
+"""Vector kernels against the naive C++ references: runs check-reference, built with the harness."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OPS = ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax", "batch_norm")
+
+
+def find_program():
+    """Beside $STRIATE_BENCH, else the newest check-reference under build/."""
+    if named := os.environ.get("STRIATE_BENCH"):
+        return Path(named).with_name("check-reference")
+    built = [path for path in (ROOT / "build").glob("*/check-reference") if path.is_file()]
+    return max(built, key=lambda path: path.stat().st_mtime, default=None)
+
+
+PROGRAM = find_program()
+
+
+@pytest.mark.skipif(
+    PROGRAM is None, reason="no build/*/check-reference; configure with STRIATE_BENCH=ON and build"
+)
+def test_vector_kernels_agree_with_the_references(isas):
+    result = subprocess.run([PROGRAM], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    checked = {tuple(line.split()[:4]) for line in result.stdout.splitlines()}
+    assert checked >= {
+        ("ok", isa, dtype, op + suffix)
+        for isa in isas
+        for dtype in ("float32", "float64")
+        for op in OPS
+        for suffix in ("", "_grad")
+    }
