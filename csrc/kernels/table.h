@@ -22,3 +22,16 @@
 #define STRIATE_SELECT_TABLE(isa, name) ((void)(isa), ::striate::neon::name)
 
 #endif
+
+namespace striate {
+
+/// The part of a table that serves number type T.
+template <class T, class Table>
+constexpr const auto& of_type(const Table& table) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return table.f32;
+  else
+    return table.f64;
+}
+
+}  // namespace striate

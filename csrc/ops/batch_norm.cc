@@ -20,11 +20,7 @@ constexpr int64_t kNarrowRow = 64;     // rows of fewer channels are joined (see
 
 template <class T>
 const norm::Kernel<T>& norm_kernel() {
-  const norm::Table& table = STRIATE_SELECT_TABLE(current_isa(), norm_table);
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else
-    return table.f64;
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), norm_table));
 }
 
 int64_t part_begin(int64_t total, int64_t part, int64_t parts) {

@@ -14,11 +14,7 @@ namespace {
 
 template <class T>
 const conv::Kernel<T>& tile_kernel() {
-  const conv::Table& table = STRIATE_SELECT_TABLE(current_isa(), conv_table);
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else
-    return table.f64;
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_table));
 }
 
 // ---- the plan ---------------------------------------------------------------------------------------

@@ -14,13 +14,7 @@ constexpr int64_t kGrain = 16 * 1024;  // elements in a task
 
 template <class T>
 pointwise::Run<T> kernel_for(Activation activation, bool grad) {
-  const pointwise::Table& table = STRIATE_SELECT_TABLE(current_isa(), pointwise_table);
-  const auto& kernel = [&]() -> const pointwise::Kernel<T>& {
-    if constexpr (std::is_same_v<T, float>)
-      return table.f32;
-    else
-      return table.f64;
-  }();
+  const pointwise::Kernel<T>& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pointwise_table));
   switch (activation) {
     case Activation::relu:
       return grad ? kernel.relu_grad : kernel.relu;

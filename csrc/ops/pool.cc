@@ -57,15 +57,6 @@ void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& b
 
 constexpr double kTaskWork = 32e3;  // taps; some ten microseconds
 
-// The part of a table for a number type.
-template <class T, class Table>
-const auto& of_type(const Table& table) {
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else
-    return table.f64;
-}
-
 template <class T>
 const pool::PlanesKernel<T>& planes_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table));

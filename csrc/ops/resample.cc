@@ -143,11 +143,7 @@ bool has_close_taps(const SparseMatrix<T>& m) {
 
 template <class T>
 const resample::Kernel<T>& resample_kernel() {
-  const resample::Table& table = STRIATE_SELECT_TABLE(current_isa(), resample_table);
-  if constexpr (std::is_same_v<T, float>)
-    return table.f32;
-  else
-    return table.f64;
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), resample_table));
 }
 
 template <class T>

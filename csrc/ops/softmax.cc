@@ -16,13 +16,7 @@ constexpr int64_t kRowGrain = 64;     // rows in a task, at least where there ar
 
 template <class T>
 softmax::Rows<T> kernel_for(Softmax kind, bool grad) {
-  const softmax::Table& table = STRIATE_SELECT_TABLE(current_isa(), softmax_table);
-  const auto& kernel = [&]() -> const softmax::Kernel<T>& {
-    if constexpr (std::is_same_v<T, float>)
-      return table.f32;
-    else
-      return table.f64;
-  }();
+  const softmax::Kernel<T>& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), softmax_table));
   if (kind == Softmax::plain) return grad ? kernel.softmax_grad : kernel.softmax;
   return grad ? kernel.log_softmax_grad : kernel.log_softmax;
 }
