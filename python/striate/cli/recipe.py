@@ -1,7 +1,8 @@
 """The default training, whole: network, augmentation, optimizer, schedule, checkpoints.
 
 The weights of the last epoch are the result, whatever the curve looked like on the way: the test
-images are looked at after every epoch, but nothing is selected on them.
+images are looked at after every epoch, but nothing is selected on them. The numbers below were
+chosen on 5,000 other images, from the full training split.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from striate.training import (
 
 ARCHITECTURE = "fashion_cnn"
 MOMENTUM = 0.9
-WEIGHT_DECAY = 5e-4
-AUGMENT = Compose((RandomHorizontalFlip(), RandomShift(2), FASHION_MNIST_NORMALIZE))
+WEIGHT_DECAY = 2e-3
+AUGMENT = Compose((RandomHorizontalFlip(), RandomShift(1), FASHION_MNIST_NORMALIZE))
 
 
 @dataclass(frozen=True)

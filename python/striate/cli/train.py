@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from .recipe import Run
 
-EPOCHS = {"sample": 15, "fashion-mnist": 5}
+EPOCHS = {"sample": 12, "fashion-mnist": 5}
 BATCH_SIZE = 64
-LEARNING_RATE = 0.1
+LEARNING_RATE = 0.05
 
 OUTPUT = Path("striate-output")
 CHECKPOINT = "checkpoint.safetensors"
