@@ -9,9 +9,9 @@ install(TARGETS striate_core EXPORT striate
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT core)
 set_target_properties(striate_core PROPERTIES EXPORT_NAME core)
 
-# Drivers' own headers (*_tiles.h) include kernels and stay here.
+# Headers of drivers alone (conv_tiles.h, conv_window.h) include kernels and stay here.
 install(DIRECTORY csrc/base csrc/ops DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/striate COMPONENT core
-  FILES_MATCHING PATTERN "*.h" PATTERN "*_tiles.h" EXCLUDE)
+  FILES_MATCHING PATTERN "*.h" PATTERN "*_tiles.h" EXCLUDE PATTERN "*_window.h" EXCLUDE)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/striate)
 install(EXPORT striate NAMESPACE striate:: FILE striateTargets.cmake

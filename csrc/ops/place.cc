@@ -5,6 +5,7 @@
 
 #include "base/cpu.h"
 #include "base/parallel.h"
+#include "kernels/place/place.h"
 
 namespace striate {
 namespace {
@@ -47,7 +48,10 @@ place::Args<T> arguments(const PlaceProblem& p, const TensorView& input, const T
     a.out_stride[i] = output.stride[i];
   }
   a.c = p.c;
-  std::copy(p.axis.begin(), p.axis.end(), a.axis);
+  for (size_t i = 0; i < 3; ++i) {
+    const PlaceAxis& axis = p.axis[i];
+    a.axis[i] = {axis.in, axis.out, axis.out_first, axis.out_step, axis.in_first, axis.in_step, axis.count};
+  }
   a.value = static_cast<T>(p.value);
   return a;
 }
@@ -102,7 +106,7 @@ PlaceProblem PlaceProblem::pad(DType dtype, std::span<const int64_t> input_shape
     if (in + low + high < 0)
       fail_value("pad: padding (", low, ", ", high, ") crops more than the ", in, " elements of axis ",
                  i + 2, " of input ", tuple_text(input_shape));
-    place::Axis& axis = p.axis[3 - padding.size() + i];
+    PlaceAxis& axis = p.axis[3 - padding.size() + i];
     axis.in = in;
     axis.out = in + low + high;
     axis.out_first = std::min(std::max<int64_t>(low, 0), axis.out);
@@ -119,7 +123,7 @@ PlaceProblem PlaceProblem::downsample(DType dtype, std::span<const int64_t> inpu
   PlaceProblem p = start("downsample", dtype, input_shape, factor.size(), "factor");
   check_factors("downsample", factor);
   for (size_t i = 0; i < factor.size(); ++i) {
-    place::Axis& axis = p.axis[3 - factor.size() + i];
+    PlaceAxis& axis = p.axis[3 - factor.size() + i];
     axis.in = input_shape[i + 2];
     axis.in_step = factor[i];
     axis.out = axis.count = (axis.in + factor[i] - 1) / factor[i];
@@ -137,7 +141,7 @@ PlaceProblem PlaceProblem::upsample_zeros(DType dtype, std::span<const int64_t> 
     fail_value("upsample_zeros: output_size needs ", factor.size(), " entries, got ",
                tuple_text(output_size));
   for (size_t i = 0; i < factor.size(); ++i) {
-    place::Axis& axis = p.axis[3 - factor.size() + i];
+    PlaceAxis& axis = p.axis[3 - factor.size() + i];
     axis.in = axis.count = input_shape[i + 2];
     axis.out = output_size[i];
     axis.out_step = factor[i];

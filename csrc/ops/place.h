@@ -8,15 +8,21 @@
 #include <vector>
 
 #include "base/tensor_view.h"
-#include "kernels/place/place.h"
 
 namespace striate {
+
+/// Output element out_first + i * out_step is input element in_first + i * in_step, i < count.
+struct PlaceAxis {
+  int64_t in = 1, out = 1;
+  int64_t out_first = 0, out_step = 1, in_first = 0, in_step = 1;
+  int64_t count = 1;
+};
 
 struct PlaceProblem {
   DType dtype = DType::f32;
   int rank = 2;  // spatial axes of the call: 1, 2 or 3
   int64_t n = 0, c = 0;
-  std::array<place::Axis, 3> axis;  // d, h, w
+  std::array<PlaceAxis, 3> axis;  // d, h, w
   double value = 0;
 
   std::vector<int64_t> output_shape() const;  // (n, c, spatial...), with the call's rank
