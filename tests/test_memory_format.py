@@ -130,3 +130,13 @@ def test_pointwise_ops_and_batch_norm_keep_the_format(layout):
         striate.batch_norm(x, zeros, ones, training=True),
     ):
         assert is_laid_out(y, layout), y.strides
+
+
+@pytest.mark.parametrize("layout", (FIRST, LAST))
+@pytest.mark.parametrize("pool", (striate.global_avg_pool, striate.global_max_pool))
+def test_the_gradient_of_a_pool_has_the_inputs_format(pool, layout):
+    """Also where the pool's result is one pixel, which lies the same in both formats."""
+    x = striate.Tensor(array((2, 6, 8, 10), layout), requires_grad=True)
+    y = pool(x)
+    (half,) = striate.grad((y * y).sum(), [x])
+    assert is_laid_out(half, layout), half.strides

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.training.extras import require
+from striate._extras import require
 
 if TYPE_CHECKING:
     from PIL import Image

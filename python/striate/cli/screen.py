@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.training.extras import require
+from striate._extras import require
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from ..autograd import Tensor, as_array, is_recording
 from ..autograd.arrays import FLOAT32, FLOAT64
 
@@ -120,6 +121,16 @@ def memory_format_of(op: str, value: Any) -> Any:
             f"{op}: memory_format must be None, 'contiguous' or 'channels_last', got {value!r}"
         )
     return value
+
+
+def format_of(array: Any) -> Any:
+    """The memory format that a gradient of `array` should have; None where it has neither.
+
+    A gradient cannot always tell by itself: that of a global pool has one pixel, which lies the
+    same in both formats.
+    """
+    found = _core.memory_format(array)
+    return found if found in _FORMATS else None
 
 
 def destination(op: str, out: Any, *operands: Any) -> Any:

@@ -8,6 +8,7 @@ from .. import _core
 from ..autograd import primitive
 from .arguments import (
     destination,
+    format_of,
     image,
     integer,
     memory_format_of,
@@ -23,9 +24,9 @@ Window = tuple[
 ]
 
 
-@primitive
+@primitive(extra=("format",))
 def _pool(op: str, input: Any, window: Window, memory_format: Any, out: Any) -> Any:
-    return _core.avg_pool_forward(op, input, *window, memory_format, out)
+    return _core.avg_pool_forward(op, input, *window, memory_format, out), format_of(input)
 
 
 @primitive
@@ -36,11 +37,11 @@ def _pool_grad(
 
 
 @_pool.vjp("input")
-def _(grad: Any, op: str, input_shape: Any, window: Window) -> Any:
-    return _pool_grad(op, input_shape, grad, window, None, None)
+def _(grad: Any, op: str, input_shape: Any, window: Window, format: Any) -> Any:
+    return _pool_grad(op, input_shape, grad, window, format, None)
 
 
-_pool_grad.vjp("grad_output")(lambda grad, op, window: _pool(op, grad, window, None, None))
+_pool_grad.vjp("grad_output")(lambda grad, op, window: _pool(op, grad, window, None, None)[0])
 
 
 def _avg_window(
@@ -82,7 +83,7 @@ def _avg_pool(
         op, rank, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
     memory_format = memory_format_of(op, memory_format)
-    return _pool(op, input, window, memory_format, destination(op, out, input))
+    return _pool(op, input, window, memory_format, destination(op, out, input))[0]
 
 
 def _avg_pool_input_grad(

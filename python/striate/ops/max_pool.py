@@ -10,6 +10,7 @@ from .. import _core
 from ..autograd import is_recording, primitive
 from .arguments import (
     destination,
+    format_of,
     image,
     memory_format_of,
     operand,
@@ -22,9 +23,10 @@ from .arguments import (
 Window = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], bool]
 
 
-@primitive(extra=("indices",))
+@primitive(extra=("indices", "format"))
 def _pool(op: str, input: Any, window: Window, record: bool, memory_format: Any, out: Any) -> Any:
-    return _core.max_pool_forward(op, input, *window, record, memory_format, out)
+    output, indices = _core.max_pool_forward(op, input, *window, record, memory_format, out)
+    return output, indices, format_of(input)
 
 
 @primitive
@@ -43,8 +45,8 @@ def _winners(op: str, input: Any, indices: Any) -> Any:
 
 
 @_pool.vjp("input")
-def _(grad: Any, op: str, input_shape: Any, indices: Any) -> Any:
-    return _pool_grad(op, input_shape, indices, grad, None, None)
+def _(grad: Any, op: str, input_shape: Any, indices: Any, format: Any) -> Any:
+    return _pool_grad(op, input_shape, indices, grad, format, None)
 
 
 @_winners.vjp("input")
@@ -80,7 +82,7 @@ def _max_pool(
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, input)
     wanted = return_indices or is_recording(input)
-    output, indices = _pool(op, input, window, wanted, memory_format, out)
+    output, indices, _ = _pool(op, input, window, wanted, memory_format, out)
     return (output, indices) if return_indices else output
 
 

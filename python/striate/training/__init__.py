@@ -1,7 +1,8 @@
 """Training: the loop, what it records, and checkpoints."""
 
+from striate._extras import MissingExtraError
+
 from .checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from .extras import MissingExtraError
 from .history import EpochRecord, Evaluation, History
 from .loop import confusion_matrix, evaluate, fit
 

@@ -22,10 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from striate import nn
+from striate._extras import require
 from striate.data import Normalize, write_atomically
 from striate.models import ARCHITECTURES, create_model
-
-from .extras import require
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from striate._extras import require
 from striate.training import History
-from striate.training.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
