@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OPS = ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax", "batch_norm")
+EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
 
 
 def find_program():
@@ -29,9 +30,8 @@ def test_vector_kernels_agree_with_the_references(isas):
     assert result.returncode == 0, result.stdout + result.stderr
     checked = {tuple(line.split()[:4]) for line in result.stdout.splitlines()}
     assert checked >= {
-        ("ok", isa, dtype, op + suffix)
+        ("ok", isa, dtype, op)
         for isa in isas
         for dtype in ("float32", "float64")
-        for op in OPS
-        for suffix in ("", "_grad")
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *EXACT)
     }

@@ -5,17 +5,31 @@
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "kernels/reduce/reduce.h"
+#include "kernels/reduce/reference.h"
 #include "ops/conv.h"
 
 namespace striate {
 namespace {
 
+enum class Algorithm : uint8_t { channels, planes, reference };
+
+std::string channels_decline(const TensorView& g) {
+  if (g.shape[kC] < 2 || g.stride[kC] != 1) return "channels are not neighbours in memory";
+  return {};
+}
+
+constexpr PlanRow<Algorithm, const TensorView&> kRows[] = {
+    {Algorithm::channels, "channels", channels_decline},  // lanes are channels
+    {Algorithm::planes, "planes", nullptr},               // lanes are pixels; any strides
+    {Algorithm::reference, "reference", nullptr},
+};
+constexpr const char* kOp = "channel_sum";
+
 constexpr int64_t kParts = 16;  // of the rows of a channels-last array; fixed, so the bits are too
 
 // Channels are neighbours: each part of the rows adds up all channels, and the parts are added in order.
 template <class T>
-void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel,
-                       const TensorView& sums) {
+void sum_channels(const TensorView& g, const reduce::Kernel<T>& kernel, const TensorView& sums) {
   const int64_t channels = g.shape[kC];
   const int64_t lines = g.shape[kN] * g.shape[kD] * g.shape[kH];  // a line is a row of pixels
   const int64_t parts = std::min(kParts, lines);
@@ -41,8 +55,7 @@ void sum_channels_last(const TensorView& g, const reduce::Kernel<T>& kernel,
 }
 
 template <class T>
-void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel,
-                       const TensorView& sums) {
+void sum_planes(const TensorView& g, const reduce::Kernel<T>& kernel, const TensorView& sums) {
   const int64_t channels = g.shape[kC];
   const auto work = static_cast<double>(g.size());
   // A plane that lies in one piece is one run.
@@ -64,25 +77,31 @@ void sum_each_channel(const TensorView& g, const reduce::Kernel<T>& kernel,
 }
 
 template <class T>
-void sum_any(const TensorView& g, const reduce::Kernel<T>& kernel,
-                       const TensorView& sums) {
+void run(const TensorView& g, const TensorView& sums, const char* force) {
+  const Algorithm algorithm = choose(kOp, kRows, force, g);
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), reduce_table));
   if (g.size() == 0) {
     for (int64_t c = 0; c < g.shape[kC]; ++c) sums.as<T>()[c * sums.stride[0]] = 0;
-  } else if (g.stride[kC] == 1 && g.shape[kC] > 1) {
-    sum_channels_last(g, kernel, sums);
+  } else if (algorithm == Algorithm::reference) {
+    reduce::reference_channel_sum<T>(g, sums);
+  } else if (algorithm == Algorithm::channels) {
+    sum_channels(g, kernel, sums);
   } else {
-    sum_each_channel(g, kernel, sums);
+    sum_planes(g, kernel, sums);
   }
 }
 
 }  // namespace
 
-void channel_sum(const TensorView& grad_output, const TensorView& sums) {
-  const reduce::Table& table = STRIATE_SELECT_TABLE(current_isa(), reduce_table);
+Plan plan_channel_sum(const TensorView& grad_output, const char* force) {
+  return explain(kOp, kRows, force, grad_output);
+}
+
+void channel_sum(const TensorView& grad_output, const TensorView& sums, const char* force) {
   if (grad_output.dtype == DType::f32)
-    sum_any(grad_output, table.f32, sums);
+    run<float>(grad_output, sums, force);
   else
-    sum_any(grad_output, table.f64, sums);
+    run<double>(grad_output, sums, force);
 }
 
 }  // namespace striate

@@ -26,6 +26,7 @@ void conv_weight_grad(const ConvProblem& problem, const TensorView& input,
                       const char* force = nullptr);
 
 /// The bias gradient: sums over all axes but the channels. `sums` has one axis.
-void channel_sum(const TensorView& grad_output, const TensorView& sums);
+void channel_sum(const TensorView& grad_output, const TensorView& sums, const char* force = nullptr);
+Plan plan_channel_sum(const TensorView& grad_output, const char* force = nullptr);
 
 }  // namespace striate

@@ -6,12 +6,33 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "kernels/pool/reference.h"
 #include "ops/pool.h"
 
 namespace striate {
 namespace {
 
 constexpr int64_t kTaskElements = 32768;
+
+// ---- the plan -----------------------------------------------------------------------------------------
+
+enum class Algorithm : uint8_t { channels, planes, reference };
+
+std::string channels_decline(const TensorView& grad_input) {
+  if (grad_input.shape[kC] < 2 || grad_input.stride[kC] != 1)
+    return "channels are not neighbours in memory";
+  if (grad_input.shape[kD] * grad_input.shape[kH] * grad_input.shape[kW] == 1)
+    return "images of one pixel have no memory format";
+  return {};
+}
+
+constexpr PlanRow<Algorithm, const TensorView&> kRows[] = {
+    {Algorithm::channels, "channels", channels_decline},  // neighbouring channels go together
+    {Algorithm::planes, "planes", nullptr},               // every channel alone; any strides
+    {Algorithm::reference, "reference", nullptr},
+};
+
+// ---- checks -------------------------------------------------------------------------------------------
 
 // Calls body(n, c, d, h) for the rows [begin, end) of a view, counted over (n, c, d, h).
 template <class Body>
@@ -85,6 +106,8 @@ void check_indices(const char* op, const TensorView& indices, const TensorView& 
     fail_index(op, indices, grad_input, static_cast<int64_t>(pixels));
 }
 
+// ---- drivers ------------------------------------------------------------------------------------------
+
 // Where a flat index lies: a product if pixels are evenly spaced, as in both memory formats.
 template <bool Even>
 struct Pixel {
@@ -154,15 +177,18 @@ void scatter(const TensorView& indices, const TensorView& grad, const TensorView
 }
 
 template <class T>
-void scatter_all(const TensorView& indices, const TensorView& grad, const TensorView& out) {
+void run(const char* op, const TensorView& indices, const TensorView& grad, const TensorView& out,
+         const char* force) {
+  const Algorithm algorithm = choose(op, kRows, force, out);
+  if (algorithm == Algorithm::reference) return pool::reference_max_grad<T>(indices, grad, out);
   const bool even_rows = out.shape[kH] == 1 || out.stride[kH] == out.shape[kW] * out.stride[kW];
   const bool even = even_rows && (out.shape[kD] == 1 ||
                                   out.stride[kD] == out.shape[kH] * out.shape[kW] * out.stride[kW]);
-  // Channels that are neighbours go together, in at least four cache lines; others alone.
+  // Channels that go together fill at least four cache lines.
   constexpr int64_t kFewest = 64, kTasks = 16;
   const int64_t channels = out.shape[kC];
   int64_t block = 1;
-  if (out.stride[kC] == 1 && out.shape[kD] * out.shape[kH] * out.shape[kW] > 1) {
+  if (algorithm == Algorithm::channels) {
     const int64_t parts = std::clamp<int64_t>(kTasks / out.shape[kN], 1, (channels + kFewest - 1) / kFewest);
     block = (channels + parts - 1) / parts;
   }
@@ -185,14 +211,18 @@ void scatter_all(const TensorView& indices, const TensorView& grad, const Tensor
 
 }  // namespace
 
+Plan plan_max_pool_input_grad(const char* op, const TensorView& grad_input, const char* force) {
+  return explain(op, kRows, force, grad_input);
+}
+
 void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
-                         const TensorView& grad_input) {
+                         const TensorView& grad_input, const char* force) {
   check_indices(op, indices, grad_input);
   if (grad_input.size() == 0) return;
   if (grad_output.dtype == DType::f32)
-    scatter_all<float>(indices, grad_output, grad_input);
+    run<float>(op, indices, grad_output, grad_input, force);
   else
-    scatter_all<double>(indices, grad_output, grad_input);
+    run<double>(op, indices, grad_output, grad_input, force);
 }
 
 }  // namespace striate

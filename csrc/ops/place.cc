@@ -6,12 +6,40 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "kernels/place/place.h"
+#include "kernels/place/reference.h"
 
 namespace striate {
 namespace {
 
 constexpr int64_t kLargestExtent = std::numeric_limits<int32_t>::max();
 constexpr double kTaskElements = 32768;
+
+// ---- the plan -----------------------------------------------------------------------------------------
+
+enum class Algorithm : uint8_t { joined, channels, planes, reference };
+
+std::string channels_decline(const PlaceProblem& p, const TensorView& input, const TensorView& output) {
+  if (p.c < 2 || input.stride[kC] != 1 || output.stride[kC] != 1)
+    return "channels are not neighbours in memory";
+  return {};
+}
+
+std::string joined_declines(const PlaceProblem& p, const TensorView& input, const TensorView& output) {
+  if (std::string reason = channels_decline(p, input, output); !reason.empty()) return reason;
+  if (p.axis[2].in_step != 1 || p.axis[2].out_step != 1) return "columns are not neighbours";
+  if (input.stride[kW] != p.c || output.stride[kW] != p.c) return "pixels do not lie side by side";
+  return {};
+}
+
+constexpr PlanRow<Algorithm, const PlaceProblem&, const TensorView&, const TensorView&> kRows[] = {
+    {Algorithm::joined, "joined", joined_declines},       // a row, channels and all, is one run
+    {Algorithm::channels, "channels", channels_decline},  // lanes are channels
+    {Algorithm::planes, "planes", nullptr},               // lanes are pixels; any strides
+    {Algorithm::reference, "reference", nullptr},
+};
+constexpr const char* kOp = "place";
+
+// ---- checks -------------------------------------------------------------------------------------------
 
 PlaceProblem start(const char* op, DType dtype, std::span<const int64_t> input_shape, size_t rank,
                    const char* entries) {
@@ -38,6 +66,8 @@ void check_result(const char* op, const PlaceProblem& p) {
   checked_product(p.output_shape(), op, "result");
 }
 
+// ---- driver -------------------------------------------------------------------------------------------
+
 template <class T>
 place::Args<T> arguments(const PlaceProblem& p, const TensorView& input, const TensorView& output) {
   place::Args<T> a{};
@@ -62,28 +92,26 @@ place::Args<T> arguments(const PlaceProblem& p, const TensorView& input, const T
   return a;
 }
 
-// Where pixels lie side by side with all their channels, a row is one run of channels x columns.
+// A row of pixels with all their channels becomes one run of channels x columns.
 template <class T>
-bool join_channels(place::Args<T>& a) {
+void join_channels(place::Args<T>& a) {
   place::Axis& w = a.axis[2];
-  const auto dense = [&](const int64_t* stride) { return stride[1] == 1 && stride[4] == a.c; };
-  if (w.in_step != 1 || w.out_step != 1 || !dense(a.in_stride) || !dense(a.out_stride)) return false;
   for (int64_t* extent : {&w.in, &w.out, &w.in_first, &w.out_first, &w.count}) *extent *= a.c;
   a.in_stride[4] = a.out_stride[4] = 1;
   a.c = 1;
-  return true;
 }
 
 template <class T>
-void run(const PlaceProblem& p, const TensorView& input, const TensorView& output,
-         const place::Kernel<T>& kernel) {
+void run(const PlaceProblem& p, const TensorView& input, const TensorView& output, const char* force) {
+  const Algorithm algorithm = choose(kOp, kRows, force, p, input, output);
+  if (algorithm == Algorithm::reference) return place::reference<T>(p, input, output);
   auto a = arguments<T>(p, input, output);
-  const bool neighbours = p.c > 1 && input.stride[kC] == 1 && output.stride[kC] == 1;
-  const bool joined = neighbours && join_channels(a);
-  const bool channels = neighbours && !joined;
+  if (algorithm == Algorithm::joined) join_channels(a);
+  const bool channels = algorithm == Algorithm::channels;
   const int64_t lines = p.n * (channels ? 1 : a.c) * p.axis[0].out * p.axis[1].out;
   const auto work = static_cast<double>(output.size());
   const int64_t tasks = std::clamp<int64_t>(static_cast<int64_t>(work / kTaskElements), 1, lines);
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), place_table));
   const auto body = channels ? kernel.channels : kernel.planes;
   parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
     body(a, lines * task / tasks, lines * (task + 1) / tasks);
@@ -161,13 +189,18 @@ PlaceProblem PlaceProblem::upsample_zeros(DType dtype, std::span<const int64_t> 
   return p;
 }
 
-void place_elements(const PlaceProblem& problem, const TensorView& input, const TensorView& output) {
+Plan plan_place(const PlaceProblem& problem, const TensorView& input, const TensorView& output,
+                const char* force) {
+  return explain(kOp, kRows, force, problem, input, output);
+}
+
+void place_elements(const PlaceProblem& problem, const TensorView& input, const TensorView& output,
+                    const char* force) {
   if (output.size() == 0) return;
-  const place::Table& table = STRIATE_SELECT_TABLE(current_isa(), place_table);
   if (problem.dtype == DType::f32)
-    run(problem, input, output, table.f32);
+    run<float>(problem, input, output, force);
   else
-    run(problem, input, output, table.f64);
+    run<double>(problem, input, output, force);
 }
 
 }  // namespace striate

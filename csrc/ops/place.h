@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/tensor_view.h"
+#include "ops/plan.h"
 
 namespace striate {
 
@@ -41,7 +42,13 @@ struct PlaceProblem {
                                      std::span<const int64_t> output_size);
 };
 
-/// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes, of any strides.
-void place_elements(const PlaceProblem& problem, const TensorView& input, const TensorView& output);
+// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes, of any strides.
+
+/// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
+Plan plan_place(const PlaceProblem& problem, const TensorView& input, const TensorView& output,
+                const char* force = nullptr);
+
+void place_elements(const PlaceProblem& problem, const TensorView& input, const TensorView& output,
+                    const char* force = nullptr);
 
 }  // namespace striate

@@ -25,6 +25,7 @@ void avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_outp
 /// Adds every element of grad_output to the pixel that its index names. ValueError, before anything is
 /// written, if an index lies outside the image.
 void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
-                         const TensorView& grad_input);
+                         const TensorView& grad_input, const char* force = nullptr);
+Plan plan_max_pool_input_grad(const char* op, const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

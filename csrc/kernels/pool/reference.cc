@@ -24,6 +24,8 @@ void for_each_position(const Position& extent, Body body) {
       for (at[2] = 0; at[2] < extent[2]; ++at[2]) body(at);
 }
 
+Position extents(const TensorView& view) { return {view.shape[kD], view.shape[kH], view.shape[kW]}; }
+
 Position extents(const PoolProblem& p, int64_t PoolAxis::*field) {
   return {p.axis[0].*field, p.axis[1].*field, p.axis[2].*field};
 }
@@ -108,11 +110,29 @@ void reference_mean_grad(const PoolProblem& p, const TensorView& grad_output,
   });
 }
 
+template <class T>
+void reference_max_grad(const TensorView& indices, const TensorView& grad_output,
+                        const TensorView& grad_input) {
+  const int64_t channels = grad_input.shape[kC], planes = grad_input.shape[kN] * channels;
+  const int64_t height = grad_input.shape[kH], width = grad_input.shape[kW];
+  const auto work = static_cast<double>(grad_input.size() + grad_output.size());
+  parallel_for(planes, workers_for(planes, work), FpMode::exact, [&](int64_t plane, int) {
+    const int64_t n = plane / channels, c = plane % channels;
+    for_each_position(extents(grad_input), [&](const Position& in) { element<T>(grad_input, n, c, in) = 0; });
+    for_each_position(extents(grad_output), [&](const Position& out) {
+      const int64_t at = element<int64_t>(indices, n, c, out);
+      element<T>(grad_input, n, c, {at / width / height, at / width % height, at % width}) +=
+          element<T>(grad_output, n, c, out);
+    });
+  });
+}
+
 #define STRIATE_INSTANTIATE(T)                                                                        \
   template void reference_max<T>(const PoolProblem&, const TensorView&, const TensorView&,            \
                                  const TensorView*);                                                  \
   template void reference_mean<T>(const PoolProblem&, const TensorView&, const TensorView&);          \
-  template void reference_mean_grad<T>(const PoolProblem&, const TensorView&, const TensorView&);
+  template void reference_mean_grad<T>(const PoolProblem&, const TensorView&, const TensorView&);     \
+  template void reference_max_grad<T>(const TensorView&, const TensorView&, const TensorView&);
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)
 #undef STRIATE_INSTANTIATE

@@ -17,4 +17,9 @@ template <class T>
 void reference_mean_grad(const PoolProblem& problem, const TensorView& grad_output,
                          const TensorView& grad_input);
 
+/// `indices` (int64) are flat over the spatial axes of grad_input and lie inside them.
+template <class T>
+void reference_max_grad(const TensorView& indices, const TensorView& grad_output,
+                        const TensorView& grad_input);
+
 }  // namespace striate::pool
