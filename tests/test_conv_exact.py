@@ -170,3 +170,22 @@ def test_padding_by_name(size, stride):
         if kernel <= size:
             got = striate.conv1d(x32, w32, stride=stride, padding="valid", exact=True)
             assert np.array_equal(got, ref.conv_forward(x, w, padding=((0, 0),), **window))
+
+
+def test_wide_kernels_and_strides_in_groups():
+    """A tile of many columns would need a slab of 2^31 elements; tiles shrink instead."""
+    kernel = 270_000
+    x, w = np.ones((1, 4, 2), np.float32), np.ones((4, 1, kernel), np.float32)
+    y = striate.conv1d(x, w, stride=kernel, padding=(256 * kernel - 2) // 2, groups=4)
+    assert y.shape == (1, 4, 256)
+    assert y.sum() == 4 * 2
+
+
+@pytest.mark.parametrize("stride, kernel", ((10**6, 2_000), (40_000, 40_000), (7, 40_000)))
+def test_input_gradient_of_wide_strides(stride, kernel):
+    """As many phases as taps, not as the stride has positions."""
+    w = np.arange(1, kernel + 1, dtype=np.float64).reshape(1, 1, -1)
+    size = max(stride, kernel)
+    dx = striate.conv1d_input_grad((1, 1, size), w, np.ones((1, 1, 1)), stride=stride)
+    np.testing.assert_array_equal(dx[0, 0, :kernel], w[0, 0])
+    assert not dx[0, 0, kernel:].any()

@@ -224,6 +224,28 @@ def test_interrupt_ends_a_long_computation():
     assert time.monotonic() - start < 2
 
 
+def test_ctrl_c_ends_a_kernel_that_is_running():
+    """One call of seconds: it does not have to end first, and the next call is right."""
+    program = """
+        import os, signal, threading, time
+        import numpy as np, striate
+        x, w = np.ones((64, 128, 112, 112), np.float32), np.ones((128, 128, 5, 5), np.float32)
+        striate.set_num_threads(2)
+        pressed = []
+        def press():
+            pressed.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(0.3, press).start()
+        try:
+            striate.conv2d(x, w, padding=2)
+            print("ran to its end")
+        except KeyboardInterrupt:
+            print("late" if time.monotonic() - pressed[0] > 1 else "in time")
+        print(striate.conv2d(x[:1, :, :8, :8], w, padding=2)[0, 0, 4, 4])
+    """
+    assert answer(program).splitlines() == ["in time", "3200.0"]
+
+
 # ---- the floating-point state ------------------------------------------------------------
 
 ADDED_BY_CALLS = {
@@ -358,6 +380,32 @@ def test_a_process_that_may_not_make_threads_still_computes():
     if said == "no limit":
         pytest.skip("the limit on processes does not bind here")
     assert said == "True"
+
+
+@pytest.mark.parametrize("event", ("a smaller team", "a fork"))
+def test_a_team_that_shrank_is_not_taken_for_granted(event):
+    """libgomp ends the process when it cannot grow a team, so every growth is tried first."""
+    program = f"""
+        import os, resource, threading
+        import numpy as np, striate
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setresuid(65534, 65534, 65534)
+        x, w = np.ones((8, 32, 40, 40), np.float32), np.ones((32, 32, 3, 3), np.float32)
+        striate.set_num_threads(4)
+        striate.conv2d(x, w)
+        if {event!r} == "a fork":
+            if os.fork() == 0:
+                os._exit(0)
+            os.wait()
+        else:
+            striate.set_num_threads(2)
+            striate.conv2d(x, w)
+        striate.set_num_threads(4)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        print((striate.conv2d(x, w) == 288).all())
+    """
+    assert answer(program, OPENBLAS_NUM_THREADS="1") == "True"
 
 
 # ---- old CPUs ----------------------------------------------------------------------------

@@ -166,3 +166,11 @@ def test_same_bits_for_any_thread_count():
         dx = striate.interpolate_input_grad(x.shape, g, mode="bilinear")
         bits.add(y.tobytes() + dx.tobytes() + striate.downsample(x, 2).tobytes())
     assert len(bits) == 1
+
+
+@pytest.mark.parametrize("mode", ("nearest", "linear"))
+@pytest.mark.parametrize("scale", (1e-310, 5e-324, 0.0, -1.0, float("inf"), float("nan")))
+def test_scales_without_a_reciprocal_are_refused(mode, scale):
+    grad = np.ones((1, 1, 10), np.float32)
+    with pytest.raises(ValueError, match="scale_factor must"):
+        striate.interpolate_input_grad((1, 1, 4), grad, scale_factor=scale, mode=mode)

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -49,11 +49,13 @@ int count_from_environment() {
 // be handed back; a child born then stays on one thread.
 
 std::atomic<int> regions_running{0};
+std::atomic<int> forks{0};  // since the start, seen from this process
 std::atomic<bool> single_threaded_child{false};
 bool fork_met_a_region = false;
 
 void before_fork() {
   fork_met_a_region = regions_running.load() > 0;
+  ++forks;
   omp_pause_resource_all(omp_pause_soft);
 }
 
@@ -68,27 +70,57 @@ void register_fork_handlers() {
 }
 
 // ---- thread creation -------------------------------------------------------------------------------
-// libgomp ends the process when the system refuses it a thread, so we first try with threads of our own:
-// as many at once as the region needs. libgomp keeps its workers for this thread, so once is enough.
+// libgomp ends the process when the system refuses it a thread, so we first try with threads of our own,
+// as many at once as the region needs. libgomp keeps the workers of this thread's last region; it drops them
+// when the next one is smaller, and all of them before a fork.
+
+struct Team {
+  int size = 1;
+  int forks = 0;
+};
+thread_local Team last_team;
 
 int creatable_threads(int wanted) {
-  thread_local int proven = 1;
-  if (wanted <= proven) return wanted;
+  if (last_team.forks != forks.load()) last_team = {1, forks.load()};
+  if (wanted <= last_team.size) return wanted;
   std::vector<std::thread> probes;
   std::atomic<bool> release{false};
   try {
+    probes.reserve(static_cast<size_t>(wanted));
     for (int i = 1; i < wanted; ++i)
       probes.emplace_back([&release] {
         while (!release.load()) std::this_thread::yield();
       });
-  } catch (const std::system_error&) {
+  } catch (...) {
     // As many as there are must do.
   }
   release = true;
   for (auto& probe : probes) probe.join();
-  proven = std::max(proven, static_cast<int>(probes.size()) + 1);
-  return proven;
+  return static_cast<int>(probes.size()) + 1;
 }
+
+// ---- interruption ----------------------------------------------------------------------------------
+
+std::atomic<InterruptCheck> interrupt_check{nullptr};
+constexpr auto kInterruptPeriod = std::chrono::milliseconds(50);
+
+// Only the calling thread asks, between its tasks; all look at `cancelled`.
+class Interruption {
+ public:
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+  void ask() {
+    const InterruptCheck check = interrupt_check.load(std::memory_order_relaxed);
+    if (!check) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - asked_ < kInterruptPeriod) return;
+    asked_ = now;
+    if (check()) cancelled_.store(true, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -127,23 +159,35 @@ void parallel_for(int64_t tasks, int workers, FpMode mode, FunctionRef<void(int6
     workers = creatable_threads(workers);
   else
     workers = 1;
+  Interruption interruption;
   if (workers <= 1) {
     run([&] {
-      for (int64_t task = 0; task < tasks; ++task) body(task, 0);
+      for (int64_t task = 0; task < tasks && !interruption.cancelled(); ++task) {
+        body(task, 0);
+        interruption.ask();
+      }
     });
-    return;
-  }
-  register_fork_handlers();
-  ++regions_running;
+  } else {
+    register_fork_handlers();
+    ++regions_running;
 #pragma omp parallel num_threads(workers)
-  {
-    const int worker = omp_get_thread_num();
-    run([&] {
+    {
+      const int worker = omp_get_thread_num();
+      run([&] {
 #pragma omp for schedule(dynamic, 1)
-      for (int64_t task = 0; task < tasks; ++task) body(task, worker);
-    });
+        for (int64_t task = 0; task < tasks; ++task) {
+          if (interruption.cancelled()) continue;
+          body(task, worker);
+          if (worker == 0) interruption.ask();
+        }
+      });
+    }
+    --regions_running;
+    last_team.size = workers;
   }
-  --regions_running;
+  if (interruption.cancelled()) throw Interrupted();
 }
+
+void set_interrupt_check(InterruptCheck check) { interrupt_check = check; }
 
 }  // namespace striate

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <type_traits>
 #include <utility>
 
@@ -44,6 +45,12 @@ void set_num_threads(int64_t count);
 /// How many workers are worth waking for `tasks` pieces of `work` elementary operations in all
 /// (a multiply-add or an element moved counts 1).
 int workers_for(int64_t tasks, double work);
+
+/// Asked now and then by the thread that called parallel_for. True ends the work: tasks that have not begun
+/// are skipped, and parallel_for throws Interrupted.
+using InterruptCheck = bool (*)();
+void set_interrupt_check(InterruptCheck check);
+struct Interrupted : std::exception {};
 
 void parallel_for(int64_t tasks, int workers, FpMode mode, FunctionRef<void(int64_t, int)> body);
 

@@ -21,13 +21,15 @@ const conv::Kernel<T>& tile_kernel() {
 
 enum class Algorithm : uint8_t { groups, tiles, reference };
 
-// Tables inside a tile hold 32-bit offsets: a slab must stay below 2^31 elements even in its smallest tile.
-std::string tiles_decline(const ConvProblem& p, ConvDirection) {
+// Tables inside a tile hold 32-bit offsets, and a tile of one pixel still holds all taps.
+std::string taps_decline(const ConvProblem& p, double most) {
   const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
                       static_cast<double>(p.axis[2].kernel);
-  if (taps > 1 << 22) return concat("a kernel of ", taps, " taps does not fit a tile");
+  if (taps > most) return concat("a kernel of ", taps, " taps does not fit a tile");
   return {};
 }
+
+std::string tiles_decline(const ConvProblem& p, ConvDirection) { return taps_decline(p, 1 << 22); }
 
 // With a channel in each lane, a group of few channels leaves most lanes idle.
 std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
@@ -36,7 +38,7 @@ std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
   if (channels >= 8) return concat("groups of ", channels, " channels fill lanes by themselves");
   if (p.ic_group() * p.oc_group() > 64)
     return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels do not fit a tile");
-  return tiles_decline(p, direction);
+  return taps_decline(p, 1 << 14);  // times the lanes, and a slab a channel
 }
 
 constexpr PlanRow<Algorithm, const ConvProblem&, ConvDirection> kRows[] = {
@@ -87,30 +89,36 @@ struct Phase {
   int64_t first;                // input position
 };
 
-std::vector<Phase> phases_of(const ConvAxis& a) {
-  std::vector<Phase> phases;
+struct Phases {
+  std::vector<Phase> reached;
+  bool gap = false;  // some positions are reached by no tap
+};
+
+Phases phases_of(const ConvAxis& a) {
+  Phases phases;
   const int64_t divisor = std::gcd(a.stride, a.dilation);
   const int64_t tap_step = a.stride / divisor;       // taps of one phase are this far apart
   const int64_t output_step = a.dilation / divisor;  // and lie this far apart in the output
-  for (int64_t first = 0; first < std::min(a.stride, a.in); ++first) {
-    int64_t tap = 0;
-    while (tap < std::min(tap_step, a.kernel) && (first + a.pad - tap * a.dilation) % a.stride != 0) ++tap;
-    const bool reached = tap < std::min(tap_step, a.kernel);
-    const int64_t taps = reached ? (a.kernel - 1 - tap) / tap_step + 1 : 0;
+  const int64_t positions = std::min(a.stride, a.in);
+  for (int64_t tap = 0; tap < std::min(tap_step, a.kernel); ++tap) {
+    // The first position that this tap reaches: (tap * dilation - pad) mod stride.
+    const int64_t first = ((tap * a.dilation - a.pad) % a.stride + a.stride) % a.stride;
+    if (first >= positions) continue;
     // Position t of the phase and its last tap see output t + (first + pad - last * dilation) / stride;
     // earlier taps lie further on. So run the taps backwards, and pad is minus that offset.
+    const int64_t taps = (a.kernel - 1 - tap) / tap_step + 1;
     const int64_t last = tap + (taps - 1) * tap_step;
-    const int64_t offset = reached ? (first + a.pad - last * a.dilation) / a.stride : 0;
-    phases.push_back({.axis = {.out = (a.in - first - 1) / a.stride + 1,
-                               .in = a.out,
-                               .taps = taps,
-                               .stride = 1,
-                               .dilation = output_step,
-                               .pad = -offset},
-                      .first_tap = last,
-                      .tap_step = -tap_step,
-                      .first = first});
+    phases.reached.push_back({.axis = {.out = (a.in - first - 1) / a.stride + 1,
+                                       .in = a.out,
+                                       .taps = taps,
+                                       .stride = 1,
+                                       .dilation = output_step,
+                                       .pad = -(first + a.pad - last * a.dilation) / a.stride},
+                              .first_tap = last,
+                              .tap_step = -tap_step,
+                              .first = first});
   }
+  phases.gap = static_cast<int64_t>(phases.reached.size()) < positions;
   return phases;
 }
 
@@ -154,7 +162,6 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
       out += grad_input.stride[i + 2] * phase[i]->first;
       out_stride[i + 2] *= p.axis[i].stride;
     }
-    if (c.taps() == 0) return;
     c.n = p.n;
     c.g = p.g;
     c.ic = p.oc_group();  // the correlation reads the output gradient
@@ -169,15 +176,11 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
     c.output_stride = out_stride;
     correlate(c, algorithm);
   };
-  const auto depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
-  // Where strides are wider than kernels, some positions are reached by no tap.
-  const auto gap = [](const Phase& phase) { return phase.axis.taps == 0; };
-  if (std::any_of(depth.begin(), depth.end(), gap) || std::any_of(height.begin(), height.end(), gap) ||
-      std::any_of(width.begin(), width.end(), gap))
-    fill_channels<T>(grad_input, bias);
-  for (const Phase& d : depth)
-    for (const Phase& h : height)
-      for (const Phase& w : width) run({&d, &h, &w});
+  const Phases depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
+  if (depth.gap || height.gap || width.gap) fill_channels<T>(grad_input, bias);
+  for (const Phase& d : depth.reached)
+    for (const Phase& h : height.reached)
+      for (const Phase& w : width.reached) run({&d, &h, &w});
 }
 
 template <class T>

@@ -18,11 +18,8 @@ constexpr int64_t kEnoughTasks = 16;        // parts of a weight gradient
 constexpr double kSmallTask = 1e6;          // multiply-adds
 
 TileGrid choose_grid(const CorrelationAxes& axes, int64_t ic, int64_t lanes, int64_t size) {
-  const int64_t cols = even_piece(axes[2].out, kLargestTile / 2);
-  int64_t rows = std::min(std::max<int64_t>(1, kLargestTile / cols), axes[1].out);
-  while (rows > 1 && slab_elements(axes, rows, cols, lanes * ic) * size > kSlabBytes)
-    rows = ceil_div(rows, 2);
-  return tile_grid(axes, even_piece(axes[1].out, rows), cols);
+  const int64_t widest = even_piece(axes[2].out, kLargestTile / 2);
+  return fit_tiles(axes, std::max<int64_t>(1, kLargestTile / widest), widest, lanes * ic, size, kSlabBytes);
 }
 
 // Neighbouring groups, one a lane.

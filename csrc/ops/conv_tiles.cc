@@ -29,18 +29,18 @@ struct Blocking {
 
 template <class T>
 Blocking choose_blocking(const Correlation<T>& c, int64_t lanes) {
-  const auto& [d, h, w] = c.axes;
+  const CorrelationAxis& w = c.axes[2];
   const auto size = static_cast<int64_t>(sizeof(T));
   Blocking b{};
   b.ic_block = even_piece(c.ic, std::clamp<int64_t>(kWeightSliceBytes / (c.taps() * lanes * size), 1, 256));
   b.oc_chunk = ceil_div(even_piece(c.oc, kLargestOcChunk), lanes) * lanes;
 
-  const int64_t cols = even_piece(w.out, kLargestTile / 2);
-  int64_t rows = std::max<int64_t>(1, std::min(kLargestTile / cols, kSumBytes / (cols * b.oc_chunk * size)));
-  rows = std::min(rows, h.out);
-  while (rows > 1 && slab_elements(c.axes, rows, cols, b.ic_block) * size > kSlabBytes)
-    rows = ceil_div(rows, 2);
-  rows = even_piece(h.out, rows);
+  const int64_t widest = even_piece(w.out, kLargestTile / 2);
+  const int64_t most = std::min(kLargestTile / widest, kSumBytes / (widest * b.oc_chunk * size));
+  const TileGrid largest =
+      fit_tiles(c.axes, std::max<int64_t>(1, most), widest, b.ic_block, size, kSlabBytes);
+  int64_t rows = largest.rows;
+  const int64_t cols = largest.cols;
 
   const auto tasks = [&] {
     return c.n * c.g * tile_grid(c.axes, rows, cols).count() * ceil_div(c.oc, b.oc_chunk);

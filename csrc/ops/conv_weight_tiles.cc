@@ -35,13 +35,9 @@ Blocking choose_blocking(const ConvProblem& p, const CorrelationAxes& axes, int6
   b.oc_chunk = ceil_div(even_piece(p.oc_group(), 4 * lanes), lanes) * lanes;
   b.ic_chunk = even_piece(p.ic_group(),
                           std::clamp<int64_t>(kSumBytes / (taps * b.oc_chunk * size), 1, 256));
-  const int64_t cols = even_piece(axes[2].out, kLargestTile / 2);
-  int64_t rows =
-      std::max<int64_t>(1, std::min(kLargestTile / cols, kGradBytes / (cols * b.oc_chunk * size)));
-  rows = std::min(rows, axes[1].out);
-  while (rows > 1 && slab_elements(axes, rows, cols, b.ic_chunk) * size > kSlabBytes)
-    rows = ceil_div(rows, 2);
-  b.grid = tile_grid(axes, even_piece(axes[1].out, rows), cols);
+  const int64_t widest = even_piece(axes[2].out, kLargestTile / 2);
+  const int64_t most = std::min(kLargestTile / widest, kGradBytes / (widest * b.oc_chunk * size));
+  b.grid = fit_tiles(axes, std::max<int64_t>(1, most), widest, b.ic_chunk, size, kSlabBytes);
 
   b.ic_chunks = ceil_div(p.ic_group(), b.ic_chunk);
   b.oc_chunks = ceil_div(p.oc_group(), b.oc_chunk);

@@ -16,6 +16,16 @@ int64_t slab_elements(const CorrelationAxes& axes, int64_t rows, int64_t cols, i
          channels;
 }
 
+TileGrid fit_tiles(const CorrelationAxes& axes, int64_t rows, int64_t cols, int64_t channels,
+                   int64_t element_size, int64_t bytes) {
+  const auto slab_bytes = [&] { return slab_elements(axes, rows, cols, channels) * element_size; };
+  rows = std::min(rows, axes[1].out);
+  while (rows > 1 && slab_bytes() > bytes) rows = ceil_div(rows, 2);
+  rows = even_piece(axes[1].out, rows);
+  while (cols > 1 && slab_bytes() > 4 * bytes) cols = ceil_div(cols, 2);
+  return tile_grid(axes, rows, even_piece(axes[2].out, cols));
+}
+
 namespace {
 
 // Source coordinate of each slab coordinate for the tile that begins at output `first`; -1 is padding.

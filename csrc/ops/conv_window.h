@@ -51,6 +51,11 @@ inline TileGrid tile_grid(const CorrelationAxes& axes, int64_t rows, int64_t col
   return {axes[0].out, ceil_div(axes[1].out, rows), ceil_div(axes[2].out, cols), rows, cols};
 }
 
+/// Cuts tiles of `rows` x `cols` outputs down until their slab of `channels` takes at most `bytes`, rows
+/// first; columns only where a slab of one row takes four times that (wide strides), which pays less.
+TileGrid fit_tiles(const CorrelationAxes& axes, int64_t rows, int64_t cols, int64_t channels,
+                   int64_t element_size, int64_t bytes);
+
 class Window {
  public:
   /// Tables for tiles of `grid` and slabs of up to `channels` channels; allocates.

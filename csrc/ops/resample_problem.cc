@@ -52,8 +52,9 @@ ResampleProblem ResampleProblem::make(const Arguments& a) {
                  " and size ", tuple_text(a.output_size));
     if (!a.scale) continue;
     axis.scale = (*a.scale)[i];
-    if (!(axis.scale > 0) || std::isinf(axis.scale))
-      fail_value(a.op, ": scale_factor must be positive and finite, got ", axis.scale);
+    if (!(axis.scale > 0) || std::isinf(axis.scale) || std::isinf(1 / axis.scale))
+      fail_value(a.op, ": scale_factor must be positive and finite, and so must 1 / scale_factor, got ",
+                 axis.scale);
   }
   checked_product(a.input_shape, a.op, "input");
   checked_product(p.output_shape(), a.op, "output");
