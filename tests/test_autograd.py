@@ -347,6 +347,61 @@ def test_dlpack_exporters_are_arrays():
     assert as_array(Exporter(np.arange(3.0)), "x").tolist() == [0, 1, 2]
 
 
+# ---- memory that is shared -----------------------------------------------------------------------
+
+
+def test_a_tensor_of_a_tensor_shares_its_version_with_its_memory():
+    x, first = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    second = Tensor(first)
+    y = (x * first).sum()
+    second.assign([5.0, 6.0])
+    assert first.data.tolist() == [5.0, 6.0] and first.version == second.version == 1
+    with pytest.raises(RuntimeError, match="multiply: y was changed in place"):
+        y.backward()
+    assert not second.requires_grad and Tensor(first.data).version == 0
+
+
+def test_grad_of_intermediate_results_gives_every_one_its_own_memory():
+    x = leaf(1.0, 2.0, 3.0)
+    seed = np.array([1.0, 10.0, 100.0])
+    y1, y2, y3 = x * 2.0, x * 3.0, x * 4.0
+    total = y1 + y2 + y3.reshape(3, 1)[:, 0].reshape(3)
+    found = grad(total, [total, y1, y2, y3], seed)
+    for i, array in enumerate(found):
+        assert array.tolist() == [1.0, 10.0, 100.0]
+        array *= 2.0
+        assert not any(np.may_share_memory(array, other) for other in found[:i])
+    assert seed.tolist() == [1.0, 10.0, 100.0]
+
+
+def test_grad_of_intermediate_results_is_writeable():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 2.0
+    (found,) = grad(y.sum(), [y])  # of a sum: one number, broadcast
+    found += 1.0
+    assert found.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_backward_leaves_gradients_that_can_be_changed():
+    @primitive
+    def first(x):
+        return x[:1]
+
+    first.vjp("x")(lambda grad, x_shape: np.broadcast_to(grad * 3.0, x_shape))
+    x = leaf(1.0, 2.0)
+    first(x).sum().backward()
+    x.grad += 1.0
+    assert x.grad.tolist() == [4.0, 4.0]
+
+
+def test_truth_of_a_tensor_is_that_of_its_one_element():
+    assert Tensor(np.array(2.0)) and Tensor(np.array([[0.5]]))
+    assert not Tensor(np.array([0.0])) and not leaf(1.0).sum() * 0.0
+    for shape in ((2,), (0,), (2, 3)):
+        with pytest.raises(ValueError, match=r"Tensor: .*truth value.*shape"):
+            bool(Tensor(np.ones(shape)))
+
+
 # ---- gradcheck -----------------------------------------------------------------------------------
 
 

@@ -149,6 +149,7 @@ BAD_CALLS = {
         E,
         r"conv2d.*groups=3.*8 .*channels",
     ),
+    "groups past 64 bits": (lambda: conv(groups=2**63), E, r"conv2d.*groups.*9223372036854775808"),
     "groups huge": (lambda: conv(groups=HUGE), E, r"conv2d.*groups"),
     "padding negative": (lambda: conv(padding=-1), E, r"conv2d.*padding.*-1"),
     "padding negative on one side": (
@@ -291,6 +292,16 @@ BAD_CALLS = {
         lambda: conv(memory_format="nhwc"),
         E,
         r"conv2d.*memory_format.*'nhwc'",
+    ),
+    "memory format an array": (
+        lambda: conv(memory_format=np.array(["contiguous", "channels_last"])),
+        (T, E),
+        r"conv2d.*memory_format",
+    ),
+    "memory format an array of one": (
+        lambda: conv(memory_format=np.array(["contiguous"])),
+        (T, E),
+        r"conv2d.*memory_format",
     ),
     "memory format a number": (lambda: conv(memory_format=3), (T, E), r"conv2d.*memory_format.*3"),
     # -- gradients of a convolution, transposed convolution
@@ -443,6 +454,46 @@ BAD_CALLS = {
         E,
         r"interpolate.*size.*scale_factor",
     ),
+    "interpolate past any size": (
+        lambda: resize(scale_factor=1e308),
+        E,
+        r"interpolate: .*scale_factor.*1e\+308",
+    ),
+    "interpolate by a number without a reciprocal": (
+        lambda: resize(scale_factor=1e-310),
+        E,
+        r"interpolate: .*scale_factor.*1e-310",
+    ),
+    "interpolate, one axis without a reciprocal": (
+        lambda: resize(scale_factor=(1.0, 1e-310)),
+        E,
+        r"interpolate: .*scale_factor.*1e-310",
+    ),
+    "interpolate grad by a number without a reciprocal": (
+        lambda: striate.interpolate_input_grad((2, 6, 9, 9), image(), scale_factor=1e-310),
+        E,
+        r"interpolate_input_grad: .*scale_factor.*1e-310",
+    ),
+    "pad with a number past any float": (
+        lambda: striate.pad(image(), 1, 10**400),
+        E,
+        r"pad: value",
+    ),
+    "concatenate: no such axis": (
+        lambda: striate.concatenate([image(), image()], axis=5),
+        E,
+        r"concatenate: axis 5.*\(2, 6, 9, 9\)",
+    ),
+    "concatenate: no such axis from the end": (
+        lambda: striate.concatenate([striate.Tensor(image()), image()], axis=-5),
+        E,
+        r"concatenate: axis -5",
+    ),
+    "concatenate: axis a string": (
+        lambda: striate.concatenate([image(), image()], axis="rows"),
+        T,
+        r"concatenate: axis.*'rows'",
+    ),
     "interpolate by zero": (lambda: resize(scale_factor=0.0), E, r"interpolate.*scale_factor.*0"),
     "interpolate by nan": (
         lambda: resize(scale_factor=float("nan")),
@@ -509,6 +560,21 @@ BAD_CALLS = {
         r"(?i)batch_norm.*(one|1|more than).*value",
     ),
     "batch norm: a vector": (lambda: norm(a(6)), E, r"batch_norm.*\(6,\)"),
+    "batch norm: training with a read-only variance": (
+        lambda: norm(training=True, running_var=read_only(a(6))),
+        E,
+        r"batch_norm: running_var.*read-only",
+    ),
+    "batch norm: training with a mean of ints": (
+        lambda: norm(training=True, running_mean=a(6, dtype=int)),
+        T,
+        r"batch_norm: .*running_mean.*int64",
+    ),
+    "batch norm: training with a variance in a list": (
+        lambda: norm(training=True, running_var=[1.0] * 6),
+        T,
+        r"batch_norm: running_var.*list",
+    ),
     "batch norm: eps negative": (lambda: norm(eps=-1.0), E, r"batch_norm.*eps.*-1"),
     "batch norm: no statistics": (
         lambda: norm(running_mean=None, running_var=None),
@@ -530,6 +596,11 @@ BAD_CALLS = {
         lambda: striate.leaky_relu(a(3), float("inf")),
         E,
         r"leaky_relu.*negative_slope.*inf",
+    ),
+    "leaky relu: slope past any float": (
+        lambda: striate.leaky_relu(a(3), 10**400),
+        E,
+        r"leaky_relu: negative_slope",
     ),
     "leaky relu: slope NaN": (
         lambda: striate.leaky_relu(a(3), float("nan")),

@@ -16,6 +16,7 @@ pytest.importorskip("safetensors")
 import safetensors.numpy
 from striate.data import Normalize
 from striate.models import fashion_cnn
+from striate.optim import SGD, AdamW
 from striate.training import (
     Checkpoint,
     CheckpointError,
@@ -90,6 +91,83 @@ def test_training_state_keeps_every_type(path):
     again = np.random.default_rng()
     again.bit_generator.state = loaded["loader"]["rng"]
     assert again.random() == rng.random()
+
+
+@pytest.mark.parametrize("kind", [SGD, AdamW])
+def test_a_channels_last_model_and_its_optimizer_round_trip(path, kind):
+    model = fashion_cnn(rng=0).to(memory_format="channels_last")
+    optimizer = kind(model.parameters(), lr=0.1, **({"momentum": 0.9} if kind is SGD else {}))
+    images = np.random.default_rng(0).standard_normal((4, 1, 28, 28)).astype(np.float32)
+    (model(images) * model(images)).sum().backward()
+    optimizer.step()
+    slots = [dict(state) for state in optimizer.state]  # in the parameters' memory order
+    assert not all(
+        value.flags.c_contiguous
+        for state in slots
+        for value in state.values()
+        if isinstance(value, np.ndarray)
+    )
+    save_checkpoint(path, example(state=model.state_dict(), training={"slots": slots}))
+    loaded = load_checkpoint(path)
+    for name, value in model.state_dict().items():
+        assert np.array_equal(loaded.state[name], value)
+    for found, want in zip(loaded.training["slots"], slots, strict=True):
+        assert found.keys() == want.keys()
+        assert all(np.array_equal(found[key], want[key]) for key in want)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(5)[::-1],
+        np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2],
+        np.arange(4, dtype=">f4"),
+        np.array(3, dtype=">i8"),
+        np.broadcast_to(np.float32(2), (2, 3)),
+    ],
+    ids=["fortran", "reversed", "strided", "swapped", "swapped scalar", "broadcast"],
+)
+def test_arrays_of_any_memory_order_round_trip(path, array):
+    state = {**example().state, "extra": array}
+    save_checkpoint(path, example(state=state, training={"deep": [array]}))
+    loaded = load_checkpoint(path)
+    for found in (loaded.state["extra"], loaded.training["deep"][0]):
+        assert np.array_equal(found, array)
+        assert found.shape == array.shape and found.dtype == array.dtype.newbyteorder("=")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "unknown"},
+        {"classes": ()},
+        {"state": {"training/0": np.zeros(2)}},
+        {"state": {"weight": np.zeros(2, dtype=np.complex128)}},
+    ],
+)
+def test_what_could_not_be_loaded_replaces_nothing(path, changes):
+    save_checkpoint(path, example())
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="was not written") as caught:
+        save_checkpoint(path, example(**changes))
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_a_write_that_garbles_tensors_replaces_nothing(path, monkeypatch):
+    save_checkpoint(path, example())
+    before = path.read_bytes()
+    save = safetensors.numpy.save
+
+    def garble(tensors, metadata):
+        data = save(tensors, metadata)
+        return data[:-1] + bytes([data[-1] ^ 1])
+
+    monkeypatch.setattr(safetensors.numpy, "save", garble)
+    with pytest.raises(CheckpointError, match=r"was not written.*SHA-256"):
+        save_checkpoint(path, example(seed=1))
+    assert path.read_bytes() == before
 
 
 def test_weights_keep_their_names_for_other_readers(path):
@@ -199,7 +277,11 @@ def test_the_forger_can_write_a_good_file_too(path):
         ({"normalize": [0.3, 0]}, "impossible"),
         ({"normalize": [float("nan"), 1]}, "impossible"),
         ({"normalize": [1]}, "not a valid checkpoint"),
+        ({"normalize": [10**400, 1]}, "not a valid checkpoint"),
+        ({"normalize": None}, "not a valid checkpoint"),
         ({"epoch": "many"}, "many"),
+        ({"epoch": float("inf")}, "not a valid checkpoint"),
+        ({"epoch": float("nan")}, "not a valid checkpoint"),
         ({"training": {"tensor": "nowhere"}}, "nowhere"),
         ({"training": {"items": [[[], 1]]}}, "unhashable"),
     ],
@@ -220,8 +302,20 @@ def test_bottomless_metadata_are_refused(path):
 
 def test_weights_that_do_not_fit_are_refused(path):
     save_checkpoint(path, example(classes=("a", "b", "c")))
-    with pytest.raises(ValueError, match="classifier"):
+    with pytest.raises(CheckpointError, match="classifier") as caught:
         load_checkpoint(path).model()
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_dtypes_that_numpy_lacks_are_refused(path, dtype):
+    size = 2 if dtype == "BF16" else 1
+    header = {"weight": {"dtype": dtype, "shape": [4], "data_offsets": [0, 4 * size]}}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4 * size))
+    with pytest.raises(CheckpointError, match=dtype) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value)
 
 
 # ---- failures while writing --------------------------------------------------------------------

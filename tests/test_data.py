@@ -99,6 +99,52 @@ def test_loader_starts_afresh_after_a_break():
     assert epoch(loader)[0] == [0, 1, 2]
 
 
+def test_loader_refuses_to_go_on_with_a_superseded_epoch():
+    loader = data.DataLoader(numbers(10), 3)
+    inner = []
+    with pytest.raises(RuntimeError, match="superseded by a newer one"):
+        for _ in loader:
+            inner.append(epoch(loader))
+            assert len(inner) == 1
+    assert inner == [[[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]]
+    with pytest.raises(RuntimeError, match="superseded"):
+        list(zip(loader, loader, strict=True))
+    assert epoch(loader) == inner[0]
+
+
+def test_loader_state_is_that_of_the_newest_epoch():
+    loader = data.DataLoader(numbers(10), 3, shuffle=True, rng=0)
+    old, new = iter(loader), iter(loader)
+    next(old)
+    batches = [next(new)[0]]
+    with pytest.raises(RuntimeError, match="superseded"):
+        next(old)
+    state = loader.state_dict()
+    assert state["cursor"] == 3 and np.array_equal(state["order"][:3], batches[0])
+    rest = [batch[0] for batch in new]
+    assert np.array_equal(np.concatenate(batches + rest), state["order"])
+
+
+def test_loader_ends_the_running_epoch_when_it_takes_up_a_state():
+    loader = data.DataLoader(numbers(10), 3)
+    running = iter(loader)
+    next(running)
+    loader.load_state_dict(loader.state_dict())
+    with pytest.raises(RuntimeError, match="load_state_dict"):
+        next(running)
+    assert epoch(loader) == [[3, 4, 5], [6, 7, 8], [9]]
+
+
+@pytest.mark.parametrize("batch_size", [2.5, 2.0, True, np.True_, "2", None])
+def test_loader_refuses_a_batch_size_that_is_no_integer(batch_size):
+    with pytest.raises(TypeError, match="batch_size must be a whole number"):
+        data.DataLoader(numbers(3), batch_size)
+
+
+def test_loader_takes_numpy_integers_for_a_batch_size():
+    assert epoch(data.DataLoader(numbers(3), np.int64(2))) == [[0, 1], [2]]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

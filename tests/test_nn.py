@@ -82,6 +82,14 @@ def test_a_forgotten_super_init_is_named():
         Forgetful()
 
 
+def test_state_is_in_c_order_whatever_the_memory_format():
+    block = Block().to(memory_format="channels_last")
+    state = block.state_dict()
+    assert not block.conv1.weight.data.flags.c_contiguous
+    assert all(value.flags.c_contiguous for value in state.values())
+    assert np.array_equal(state["conv1.weight"], Block().state_dict()["conv1.weight"])
+
+
 def test_shared_modules_are_walked_once_and_saved_under_each_name():
     shared = nn.Linear(2, 2, rng=0)
     net = nn.Sequential(shared, nn.ReLU(), shared)
@@ -373,6 +381,8 @@ def test_dropout_moves_on_and_stops_in_eval():
         (lambda: nn.ConvTranspose2d(1, 4, 3, padding="same"), ValueError, "is not supported"),
         (lambda: nn.Conv2d(1.0, 4, 3), TypeError, "in_channels must be an int"),
         (lambda: nn.Linear(2, 0), ValueError, "features must be positive"),
+        (lambda: nn.Dropout(None), TypeError, "Dropout: p must be a number, got None"),
+        (lambda: nn.Dropout("a"), TypeError, "Dropout: p must be a number, got 'a'"),
         (lambda: nn.Dropout(-0.1), ValueError, "p must be a probability"),
         (lambda: nn.Upsample(), ValueError, "give one of size and scale_factor"),
         (lambda: nn.BatchNorm2d(3)(np.ones((2, 4, 2, 2))), ValueError, "4 axes and 3 channels"),

@@ -60,6 +60,40 @@ def test_batch_norm_and_its_gradients(shape, dtype, machines):
 
 
 @DTYPES
+def test_batch_norm_gradient_is_of_the_statistics_that_were_used(dtype):
+    """A call in training between a call in evaluation and its backward moves the arrays."""
+    rng = np.random.default_rng(5)
+    images, grad = numbers(rng, (3, 4, 5, 5), dtype), numbers(rng, (3, 4, 5, 5), dtype)
+    mean, var = numbers(rng, 4, dtype), rng.uniform(0.5, 2, 4).astype(dtype)
+    weight, bias = numbers(rng, 4, dtype), numbers(rng, 4, dtype)
+    expected = _core.batch_norm_grad(images, grad, mean, var, weight, 1e-5, False, None)
+    leaves = [striate.Tensor(v, requires_grad=True) for v in (images, weight, bias)]
+    y = striate.batch_norm(leaves[0], mean, var, leaves[1], leaves[2])
+    striate.batch_norm(images * 3 + 7, mean, var, training=True, momentum=0.9)
+    y.backward(grad)
+    for tensor, value in zip(leaves, expected, strict=True):
+        np.testing.assert_array_equal(tensor.grad, value)
+
+
+@pytest.mark.parametrize("name", ("running_mean", "running_var"))
+@pytest.mark.parametrize("fault", ("read-only", "int", "list", "float64"))
+def test_batch_norm_moves_both_running_statistics_or_neither(name, fault):
+    x = numbers(np.random.default_rng(0), (3, 4, 5), np.float32)
+    running = {"running_mean": np.zeros(4, np.float32), "running_var": np.ones(4, np.float32)}
+    if fault == "read-only":
+        running[name].flags.writeable = False
+    elif fault == "list":
+        running[name] = running[name].tolist()
+    else:
+        running[name] = running[name].astype(fault)
+    before = {key: np.copy(value) for key, value in running.items()}
+    with pytest.raises((TypeError, ValueError), match=f"batch_norm: .*{name}"):
+        striate.batch_norm(x, **running, training=True)
+    for key, value in running.items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+@DTYPES
 def test_batch_norm_moves_the_running_statistics(dtype):
     """running = (1 - momentum) running + momentum batch, with the unbiased variance, as PyTorch."""
     rng = np.random.default_rng(3)

@@ -150,6 +150,18 @@ def test_groups_have_their_own_options():
         (lambda p: SGD([{"params": [p], "betas": 1}], 0.1), ValueError, r"unknown options \['be"),
         (lambda p: Adam([p], betas=(0.9, 1.0)), ValueError, r"betas must be two numbers in \[0, 1"),
         (lambda p: Adam([p], eps=-1), ValueError, "Adam: eps must not be negative"),
+        (lambda p: SGD([p], "a"), TypeError, "SGD: lr must be a number, got 'a'"),
+        (lambda p: SGD([p], None), TypeError, "SGD: lr must be a number, got None"),
+        (lambda p: SGD([p], 0.1, momentum="a"), TypeError, "momentum must be a number"),
+        (lambda p: SGD([p], 0.1, dampening=[1]), TypeError, "dampening must be a number"),
+        (lambda p: Adam([p], betas=0.9), TypeError, "Adam: betas must be two numbers"),
+        (lambda p: Adam([p], betas=("a", 0.9)), TypeError, "Adam: betas must be two numbers"),
+        (lambda p: OneCycleLR(SGD([p], 0.1), 1.0, 9, div_factor=0), ValueError, "div_factor"),
+        (
+            lambda p: OneCycleLR(SGD([p], 0.1), 1.0, 9, final_div_factor=-1),
+            ValueError,
+            "final_div_factor must be positive",
+        ),
         (lambda p: StepLR(SGD([p], 0.1), 0), ValueError, "step_size must be positive"),
         (lambda p: OneCycleLR(SGD([p], 0.1), 1.0, 0), ValueError, "total_steps must be positive"),
         (lambda p: Optimizer([p], {}).step(), NotImplementedError, r"defines no _update"),
@@ -174,6 +186,46 @@ def test_a_state_that_does_not_fit_is_refused():
         SGD(members[::-1], lr=0.1).load_state_dict(saved)
     with pytest.raises(ValueError, match="saved group 0 has options"):
         Adam(members, lr=0.1).load_state_dict({**saved, "state": [{}, {}]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "slots", "message"),
+    [
+        (SGD, {"lr": "x"}, {}, "saved group 0 is impossible: SGD: lr must be a number, got 'x'"),
+        (SGD, {"lr": -1.0}, {}, "lr must not be negative"),
+        (AdamW, {"betas": [0.9, 1.5]}, {}, "betas must be two numbers"),
+        (AdamW, {"betas": 3}, {}, "betas must be two numbers"),
+        (SGD, {}, {"velocity": np.zeros((3, 2))}, "parameter 0 has .*'velocity'"),
+        (SGD, {}, {"momentum_buffer": 3.0}, "momentum_buffer must be an array"),
+        (SGD, {}, {"momentum_buffer": np.zeros((3, 2), complex)}, "has dtype complex128"),
+        (AdamW, {}, {"velocity": 1}, "parameter 0 has .*'velocity'"),
+        (AdamW, {}, {"step": -1}, "step must be a count"),
+        (AdamW, {}, {"step": "x"}, "step must be a count"),
+    ],
+)
+def test_a_state_with_impossible_values_is_refused_and_changes_nothing(
+    kind, options, slots, message
+):
+    members = parameters()
+    optimizer = kind(members, lr=0.1, **({"momentum": 0.9} if kind is SGD else {}))
+    run(optimizer, members)
+    saved = optimizer.state_dict()
+    saved["param_groups"][0].update(options)
+    saved["state"][0].update(slots)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(saved)
+    np.testing.assert_equal(optimizer.state_dict(), before)
+
+
+def test_a_state_that_lacks_slots_is_refused():
+    members = parameters()
+    optimizer = Adam(members)
+    run(optimizer, members)
+    saved = optimizer.state_dict()
+    del saved["state"][1]["exp_avg"]
+    with pytest.raises(ValueError, match=r"parameter 1 has \['exp_avg_sq', 'step'\]"):
+        optimizer.load_state_dict(saved)
 
 
 # ---- schedules -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +186,16 @@ def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
     ]
     if len({part.dtype for part in parts}) > 1:
         raise TypeError(f"concatenate: cannot mix dtypes {[str(part.dtype) for part in parts]}")
-    return _concatenate(axis, *parts)[0]
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"concatenate: axis must be an int, got {axis!r}") from None
+    for part in parts:
+        if not -len(part.shape) <= place < len(part.shape):
+            raise ValueError(
+                f"concatenate: axis {place} does not exist in a part of shape {part.shape}"
+            )
+    return _concatenate(place, *parts)[0]
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:

@@ -261,6 +261,24 @@ def _topological(root: Any) -> Iterator[Any]:
                 ready.append(edge.source)
 
 
+def _owned(grads: dict[Any, Array]) -> dict[Any, Array]:
+    """`grads`, each writeable and in memory of its own: rules may hand on what they were given.
+
+    Arrays that overlap have one owner at the end of their bases. To look for that costs one look-up
+    an array, where to compare each with all others would cost the square of their number.
+    """
+    owners: set[int] = set()
+    for vertex, array in grads.items():
+        owner: Any = array
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        if id(owner) in owners or not array.flags.writeable:
+            grads[vertex] = np.copy(array)
+        else:
+            owners.add(id(owner))
+    return grads
+
+
 def gradients(
     output: Variable,
     seed: Any,
@@ -293,4 +311,4 @@ def gradients(
             vertex.freed, vertex.edges, vertex.saved, vertex.versions = True, [], {}, []
     if create_graph:
         return {vertex: grad for vertex, grad in grads.items() if vertex in kept}
-    return {vertex: np.asarray(grad) for vertex, grad in grads.items() if vertex in kept}
+    return _owned({vertex: np.asarray(grad) for vertex, grad in grads.items() if vertex in kept})

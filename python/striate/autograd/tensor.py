@@ -36,7 +36,8 @@ class Tensor(Variable):
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._data = as_array(data._data if isinstance(data, Tensor) else data, "Tensor: data")
         self._node = None
-        self._version = [0]
+        shared = isinstance(data, Tensor) and np.may_share_memory(self._data, data._data)
+        self._version = data._version if shared else [0]
         self.grad = None
         self.requires_grad = requires_grad
 
@@ -106,6 +107,13 @@ class Tensor(Variable):
         if self.requires_grad:
             raise TypeError("a tensor that requires grad is not an array: use .numpy()")
         return np.array(self._data, dtype) if copy else np.asarray(self._data, dtype)
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ValueError(
+                f"Tensor: only one element has a truth value, this one has shape {self.shape}"
+            )
+        return bool(self._data.item())
 
     def __len__(self) -> int:
         return len(self._data)

@@ -6,6 +6,7 @@ the epoch's permutation, the cursor in it, and the generator.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +49,9 @@ class ArrayDataset:
 class DataLoader:
     """Mini-batches of a dataset; each `for` over the loader is one epoch.
 
+    There is one running epoch, the one that `state_dict` describes: starting another ends it, and
+    going on with its iterator raises RuntimeError. Epochs side by side take a loader each.
+
     Parameters
     ----------
     dataset
@@ -75,6 +79,14 @@ class DataLoader:
         transform: Transform | None = None,
         rng: RNG = None,
     ) -> None:
+        try:
+            if isinstance(batch_size, bool):  # an int to Python, a mistake here
+                raise TypeError
+            batch_size = operator.index(batch_size)
+        except TypeError:
+            raise TypeError(
+                f"DataLoader: batch_size must be a whole number, got {batch_size!r}"
+            ) from None
         if batch_size < 1:
             raise ValueError(f"DataLoader: batch_size must be positive, got {batch_size}")
         if drop_last and len(dataset) < batch_size:
@@ -91,6 +103,7 @@ class DataLoader:
         self._order: npt.NDArray[np.int64] | None = None  # the running epoch's; None between epochs
         self._cursor = 0
         self._resumed = False
+        self._run = 0  # which iterator may move the cursor: the one started last
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -102,6 +115,8 @@ class DataLoader:
             self._order = self._new_order()
             self._cursor = 0
         self._resumed = False
+        self._run += 1
+        run = self._run
         order = self._order
         stop = min(len(order), len(self) * self.batch_size)
         while self._cursor < stop:
@@ -113,6 +128,11 @@ class DataLoader:
             if self.transform is not None:
                 first = self.transform(first, self.rng)
             yield (first, *others)
+            if run != self._run:
+                raise RuntimeError(
+                    "DataLoader: this iterator was superseded by a newer one over the same loader "
+                    "(or by load_state_dict); use one loader for each"
+                )
         self._order = None
         self._cursor = 0
 
@@ -143,3 +163,4 @@ class DataLoader:
             raise ValueError(f"DataLoader: the saved cursor {cursor} lies outside the epoch")
         self.rng.bit_generator.state = state["rng"]
         self._order, self._cursor, self._resumed = order, cursor, True
+        self._run += 1

@@ -155,9 +155,9 @@ class Module:
     # ---- state -----------------------------------------------------------------------------------
 
     def state_dict(self) -> State:
-        """Copies of all parameters and buffers by their dotted names."""
+        """Copies of all parameters and buffers by their dotted names, in C order."""
         return {
-            name: np.array(value.data if isinstance(value, Parameter) else value)
+            name: np.array(value.data if isinstance(value, Parameter) else value, order="C")
             for name, value in self._named_state()
         }
 

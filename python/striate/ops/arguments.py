@@ -52,6 +52,8 @@ def same_dtype(op: str, **operands: Any) -> None:
 
 def integer(op: str, name: str, value: Any) -> int:
     """A Python int that fits 64 bits, from any integer but a bool."""
+    if type(value) is int and -_LIMIT <= value < _LIMIT:
+        return value
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -66,7 +68,10 @@ def integer(op: str, name: str, value: Any) -> int:
 def real(op: str, name: str, value: Any) -> float:
     """A Python float, from any real number but a bool."""
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # an int; not shown, as it may have more digits than Python prints
+            raise ValueError(f"{op}: {name} is an int too large for a float") from None
     raise TypeError(f"{op}: {name} must be a number, got {value!r}")
 
 
@@ -116,7 +121,8 @@ def axis_of(op: str, name: str, value: Any, ndim: int) -> int:
 
 
 def memory_format_of(op: str, value: Any) -> Any:
-    if value not in _FORMATS:
+    # an array would be compared element by element
+    if value is not None and not (isinstance(value, str) and value in _FORMATS):
         raise ValueError(
             f"{op}: memory_format must be None, 'contiguous' or 'channels_last', got {value!r}"
         )

@@ -120,8 +120,7 @@ def form_of(
 ) -> Form:
     stride = per_axis(op, "stride", stride, rank)
     dilation = per_axis(op, "dilation", dilation, rank)
-    if type(groups) is not int:
-        groups = integer(op, "groups", groups)
+    groups = integer(op, "groups", groups)
     if type(padding) is str:
         padding = _named_padding(op, padding, input_shape, weight_shape, stride, dilation)
     else:

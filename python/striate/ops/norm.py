@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..autograd import primitive
+from ..autograd import is_recording, primitive
 from .arguments import operand, real, same_dtype
 
 
@@ -29,6 +29,19 @@ def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, eps: float) -> An
 @_batch_norm_infer.vjp("input", "weight", "bias")
 def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
     return _core.batch_norm_grad(input, grad, mean, var, weight, eps, False, None)
+
+
+def _check_running(op: str, name: str, running: Any, dtype: Any) -> None:
+    """Refuse what training could not change in place, before any of it has moved."""
+    if not isinstance(running, np.ndarray) or isinstance(running, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(
+            f"{op}: {name} must be a numpy.ndarray in training, which changes it in place, got "
+            f"{type(running).__name__}"
+        )
+    if running.dtype.newbyteorder("=") != dtype:
+        raise TypeError(f"{op}: input is {dtype}, but {name} is {running.dtype}")
+    if not running.flags.writeable:
+        raise ValueError(f"{op}: {name} is read-only, but training changes it in place")
 
 
 def batch_norm(
@@ -65,7 +78,8 @@ def batch_norm(
     ------
     TypeError, ValueError
         Operands of other or different dtypes, shapes that do not fit, one value a channel in
-        training, no running statistics outside of it, eps that is negative.
+        training, no running statistics outside of it, eps that is negative; in training, running
+        statistics that are no writeable ndarrays. None of the operands has changed then.
 
     References
     ----------
@@ -88,6 +102,8 @@ def batch_norm(
     channels = input.shape[1]
     if running_mean is not None:
         for name, running in (("running_mean", running_mean), ("running_var", running_var)):
+            if training:
+                _check_running(op, name, running, input.dtype)
             if np.shape(running) != (channels,):
                 raise ValueError(
                     f"{op}: input {input.shape} has {channels} channels, but {name} has shape "
@@ -97,6 +113,8 @@ def batch_norm(
         mean = operand(op, "running_mean", running_mean)
         var = operand(op, "running_var", running_var)
         same_dtype(op, input=input, running_mean=mean, running_var=var)
+        if is_recording(input, weight, bias):  # a later call in training moves the arrays
+            mean, var = (np.copy(v) if isinstance(v, np.ndarray) else v for v in (mean, var))
         return _batch_norm_infer(input, mean, var, weight, bias, eps)
     count = int(np.prod(input.shape)) // max(channels, 1)
     if count < 2 and channels:

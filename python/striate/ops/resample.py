@@ -173,6 +173,8 @@ def _interpolation(op: str, rank: int, scale: Any, mode: str, align_corners: boo
             )
         if not all(0.0 < s < np.inf for s in scale):
             raise ValueError(f"{op}: scale_factor must be positive and finite, got {scale}")
+        if not all(1.0 / s < np.inf for s in scale):  # what positions are multiplied by
+            raise ValueError(f"{op}: scale_factor must have a finite reciprocal, got {scale}")
     return scale, "nearest" if mode == "nearest" else "linear", bool(align_corners)
 
 
@@ -224,7 +226,10 @@ def interpolate(
     how = _interpolation(op, rank, scale_factor, mode, align_corners)
     scale = how[0]
     if scale is not None:
-        size = [int(np.floor(n * s)) for n, s in zip(input.shape[2:], scale, strict=True)]
+        exact = [n * s for n, s in zip(input.shape[2:], scale, strict=True)]
+        if not all(n < 2.0**63 for n in exact):
+            raise ValueError(f"{op}: scale_factor {scale} gives a size that does not fit 64 bits")
+        size = [int(np.floor(n)) for n in exact]
     size = per_axis(op, "size", size, rank)
     memory_format = memory_format_of(op, memory_format)
     return _interpolate(input, size, how, memory_format, destination(op, out, input))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Adam(Optimizer):
 
     Raises
     ------
+    TypeError
+        What should be a number is none.
     ValueError
         Negative numbers; betas outside [0, 1).
 
@@ -34,6 +37,12 @@ class Adam(Optimizer):
     ----------
     Lecture 004.
     """
+
+    _slots: ClassVar[Mapping[str, type]] = {
+        "step": int,
+        "exp_avg": np.ndarray,
+        "exp_avg_sq": np.ndarray,
+    }
 
     def __init__(
         self,
@@ -48,11 +57,12 @@ class Adam(Optimizer):
 
     def _check(self, **options: Any) -> None:
         super()._check(**options)
-        if len(options["betas"]) != 2 or not all(0.0 <= beta < 1.0 for beta in options["betas"]):
-            raise ValueError(
-                f"{type(self).__name__}: betas must be two numbers in [0, 1), "
-                f"got {options['betas']}"
-            )
+        betas = options["betas"]
+        message = f"{type(self).__name__}: betas must be two numbers in [0, 1), got {betas!r}"
+        if not isinstance(betas, Iterable) or not all(isinstance(beta, Real) for beta in betas):
+            raise TypeError(message)
+        if len(options["betas"]) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+            raise ValueError(message)
 
     def _update(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,10 @@ class Optimizer:
     param_groups : list of dict
         Each with "params" and every option, as in PyTorch.
     """
+
+    # What `_update` keeps for a parameter, all of it or nothing: int for a count, ndarray for an
+    # array like the parameter. None: a subclass that does not say.
+    _slots: ClassVar[Mapping[str, type] | None] = None
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         groups = list(params)
@@ -56,7 +61,12 @@ class Optimizer:
         self._scratch: list[Array | None] = [None for _ in self._parameters]
 
     def _check(self, **options: Any) -> None:
-        """Raise ValueError for options out of range."""
+        """Raise TypeError for options that are no numbers, ValueError for those out of range."""
+        for name in ("lr", "weight_decay", "eps", "momentum", "dampening"):
+            if not isinstance(options.get(name, 0.0), Real):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} must be a number, got {options[name]!r}"
+                )
         for name in ("lr", "weight_decay", "eps"):
             if not options.get(name, 0.0) >= 0.0:
                 raise ValueError(
@@ -120,8 +130,8 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If the numbers of parameters or groups, the options or the shapes differ; nothing has
-            been changed then.
+            If the numbers of parameters or groups, the options or the shapes differ, or a value
+            is not one that this optimiser could have; nothing has been changed then.
         """
         name = type(self).__name__
         states, groups = state_dict["state"], state_dict["param_groups"]
@@ -131,6 +141,7 @@ class Optimizer:
                 f"there are {len(self.state)} in {len(self.param_groups)}"
             )
         for position, (state, parameter) in enumerate(zip(states, self._parameters, strict=True)):
+            self._check_slots(position, state, parameter)
             for key, value in state.items():
                 if isinstance(value, np.ndarray) and value.shape not in ((), parameter.shape):
                     raise ValueError(
@@ -143,6 +154,12 @@ class Optimizer:
                     f"{name}: saved group {position} has options {sorted(saved)}, "
                     f"needed are {sorted(set(group) - {'params'})}"
                 )
+            try:
+                self._check(**self._options(saved))
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{name}: saved group {position} is impossible: {error}"
+                ) from error
         self.state = [
             {
                 key: self._like(value, parameter) if isinstance(value, np.ndarray) else value
@@ -151,7 +168,31 @@ class Optimizer:
             for state, parameter in zip(states, self._parameters, strict=True)
         ]
         for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
+            group.update(self._options(saved))
+
+    @staticmethod
+    def _options(saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Options as `param_groups` has them, from their plain form."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+
+    def _check_slots(self, position: int, state: Mapping[str, Any], parameter: Parameter) -> None:
+        """Raise ValueError unless `_update` could have left `state` behind."""
+        if self._slots is None or not state:
+            return
+        where = f"{type(self).__name__}: saved state of parameter {position}"
+        if set(state) != set(self._slots):
+            raise ValueError(f"{where} has {sorted(state)}, needed are {sorted(self._slots)}")
+        for key, kind in self._slots.items():
+            value = state[key]
+            if kind is int:
+                if not isinstance(value, Integral) or value < 0:
+                    raise ValueError(f"{where}: {key} must be a count, got {value!r}")
+            elif not isinstance(value, np.ndarray):
+                raise ValueError(f"{where}: {key} must be an array, got {value!r}")
+            elif not np.can_cast(value.dtype, parameter.dtype, "same_kind"):
+                raise ValueError(
+                    f"{where}: {key} has dtype {value.dtype}, the parameter {parameter.dtype}"
+                )
 
     @staticmethod
     def _like(value: Array, parameter: Parameter) -> Array:

@@ -113,6 +113,11 @@ class OneCycleLR(Scheduler):
                 "OneCycleLR: total_steps must be positive and pct_start in [0, 1], "
                 f"got {total_steps}, {pct_start}"
             )
+        if not (div_factor > 0.0 and final_div_factor > 0.0):
+            raise ValueError(
+                "OneCycleLR: div_factor and final_div_factor must be positive, "
+                f"got {div_factor}, {final_div_factor}"
+            )
         super().__init__(optimizer)
         self.total_steps, self.pct_start, self.max_lr = total_steps, pct_start, max_lr
         self.initial_lr = max_lr / div_factor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class SGD(Optimizer):
 
     Raises
     ------
+    TypeError
+        What should be a number is none.
     ValueError
         Negative numbers; `nesterov` without momentum or with dampening.
 
@@ -33,6 +35,8 @@ class SGD(Optimizer):
     ----------
     Lectures 000 and 001.
     """
+
+    _slots: ClassVar[Mapping[str, type]] = {"momentum_buffer": np.ndarray}
 
     def __init__(
         self,

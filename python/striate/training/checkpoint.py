@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,16 @@ _ENTRY = "striate"
 _FORMAT = "checkpoint-1"
 _TRAINING = "training/"  # module names have no slash, so these tensors never meet the model's
 _MAX_CLASSES = 100_000
+
+# What Python raises on well-formed JSON of the wrong types, sizes and depths.
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class CheckpointError(ValueError):
@@ -57,6 +67,8 @@ class Checkpoint:
     training
         Any nesting of dicts, lists, numbers, strings, None and arrays, such as the `state_dict()`
         of optimizer, schedule and loader.
+    path
+        The file it was loaded from, for messages.
     """
 
     architecture: str
@@ -65,11 +77,24 @@ class Checkpoint:
     epoch: int
     state: Mapping[str, npt.NDArray[Any]]
     training: Mapping[str, Any] | None = None
+    path: Path | None = field(default=None, compare=False)
 
     def model(self) -> nn.Module:
-        """Build the architecture and load the weights; the model is in evaluation mode."""
+        """Build the architecture and load the weights; the model is in evaluation mode.
+
+        Raises
+        ------
+        CheckpointError
+            The weights are not those of the architecture with so many classes.
+        """
         model = create_model(self.architecture, len(self.classes), rng=0)
-        model.load_state_dict(self.state)
+        try:
+            model.load_state_dict(self.state)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.path or 'the checkpoint'}: the weights do not fit {self.architecture} "
+                f"with {len(self.classes)} classes: {error}"
+            ) from error
         model.eval()
         return model
 
@@ -79,13 +104,17 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
 
     Raises
     ------
+    CheckpointError
+        `load_checkpoint` would not take the file, so it was not written.
     OSError
         The disk is full, the folder is missing or not writable.
     MissingExtraError
         safetensors is not installed.
     """
-    safetensors = require("safetensors.numpy", extra="cli", purpose="writing a checkpoint")
-    tensors: Tensors = {name: np.asarray(value) for name, value in checkpoint.state.items()}
+    safetensors = require("safetensors", extra="cli", purpose="writing a checkpoint")
+    numpy_api = require("safetensors.numpy", extra="cli", purpose="writing a checkpoint")
+    path = Path(path)
+    tensors: Tensors = {name: _plain(np.asarray(v)) for name, v in checkpoint.state.items()}
     about = {
         "format": _FORMAT,
         "architecture": checkpoint.architecture,
@@ -95,8 +124,17 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "training": _pack(checkpoint.training, tensors),
     }
     about["sha256"] = _digest(tensors, about)
-    # One entry, because safetensors writes several in random order.
-    write_atomically(path, [safetensors.save(tensors, {_ENTRY: json.dumps(about)})])
+    try:
+        # One entry, because safetensors writes several in random order.
+        data = numpy_api.save(tensors, {_ENTRY: json.dumps(about)})
+        # Read back first: the file about to be replaced may be the only good one.
+        written = _decode(path, data)
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{path} was not written, it could not be read: {error}") from error
+    if written.state.keys() != checkpoint.state.keys():
+        lost = sorted(checkpoint.state.keys() ^ written.state.keys())
+        raise CheckpointError(f"{path} was not written: {', '.join(lost)} cannot name weights")
+    write_atomically(path, [data])
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -111,25 +149,37 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     MissingExtraError
         safetensors is not installed.
     """
+    require("safetensors", extra="cli", purpose="reading a checkpoint")
+    path = Path(path)
+    return _decode(path, path.read_bytes())  # once: what is checked is what is used
+
+
+def _decode(path: Path, data: bytes) -> Checkpoint:
+    """The checkpoint that `data` is; `path` is for messages."""
     safetensors = require("safetensors", extra="cli", purpose="reading a checkpoint")
     numpy_api = require("safetensors.numpy", extra="cli", purpose="reading a checkpoint")
-    path = Path(path)
-    data = path.read_bytes()  # once: what is checked below is what is used
     try:
         tensors: Tensors = numpy_api.load(data)
+    except KeyError as error:  # safetensors looks its dtype up in a table of NumPy's
+        raise CheckpointError(
+            f"{path} is not a checkpoint of striate: it has tensors of type {error}"
+        ) from error
+    except (safetensors.SafetensorError, *_MALFORMED) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    try:
         about = _about(data)
-    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
     if about is None or about.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is a safetensors file, but not a checkpoint of striate")
     claimed = about.pop("sha256", None)
-    found = _digest(tensors, about)
-    if claimed != found:
-        raise CheckpointError(f"{path} is damaged: its SHA-256 is {found}, it claims {claimed}")
     try:
-        return _parse(tensors, about)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = _digest(tensors, about)
+        if claimed == found:
+            return _parse(path, tensors, about)
+    except _MALFORMED as error:
         raise CheckpointError(f"{path} is not a valid checkpoint: {error}") from error
+    raise CheckpointError(f"{path} is damaged: its SHA-256 is {found}, it claims {claimed}")
 
 
 def _about(data: bytes) -> dict[str, Any] | None:
@@ -138,6 +188,14 @@ def _about(data: bytes) -> dict[str, Any] | None:
     metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     about = json.loads(metadata[_ENTRY]) if _ENTRY in metadata else None
     return about if isinstance(about, dict) else None
+
+
+def _plain(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """`value` in C order and native bytes; safetensors writes the memory as it lies.
+
+    Not ascontiguousarray, which gives scalars an axis.
+    """
+    return np.require(value, dtype=value.dtype.newbyteorder("="), requirements="C")
 
 
 def _digest(tensors: Tensors, about: Mapping[str, Any]) -> str:
@@ -150,7 +208,7 @@ def _digest(tensors: Tensors, about: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _parse(tensors: Tensors, about: Mapping[str, Any]) -> Checkpoint:
+def _parse(path: Path, tensors: Tensors, about: Mapping[str, Any]) -> Checkpoint:
     """JSON to fields. The checksum shows no accident happened, not that the author was kind."""
     architecture = about["architecture"]
     if architecture not in ARCHITECTURES:
@@ -172,6 +230,7 @@ def _parse(tensors: Tensors, about: Mapping[str, Any]) -> Checkpoint:
         epoch=int(about["epoch"]),
         state={k: v for k, v in tensors.items() if not k.startswith(_TRAINING)},
         training=_unpack(about["training"], tensors),
+        path=path,
     )
 
 
@@ -179,7 +238,7 @@ def _pack(value: Any, tensors: Tensors) -> Any:
     """`value` as JSON can say it; arrays move to `tensors` and leave their name behind."""
     if isinstance(value, np.ndarray):
         name = f"{_TRAINING}{len(tensors)}"
-        tensors[name] = value
+        tensors[name] = _plain(value)
         return {"tensor": name}
     if isinstance(value, Mapping):
         # As pairs, because JSON would turn the integer keys of optimizer states into strings.
