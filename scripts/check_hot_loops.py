@@ -9,6 +9,7 @@ convolution touches the stack.
 """
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,7 @@ def main():
                     stack = sum(bool(STACK.search(line)) for line in loop)
                     rows.append((stack, fused, len(loop), path.name, name))
     rows.sort(reverse=True)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # quiet under `| head`
     print("stack  multiply-adds  instructions  function")
     for stack, fused, length, _, name in rows:
         print(f"{stack:5}  {fused:13}  {length:12}  {name[:120]}")

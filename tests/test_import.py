@@ -47,7 +47,10 @@ def test_import_adds_exactly_these_modules():
         "print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     assert done.stderr == ""
-    assert set(json.loads(done.stdout)) - {"__future__"} == ADDED  # NumPy 1 brings that one
+    # Some NumPy and Python versions import these two standard modules themselves, others do not.
+    light = {"__future__", "importlib"}
+    added = {name for name in json.loads(done.stdout) if name.partition(".")[0] not in light}
+    assert added == ADDED
 
 
 def test_rooms_are_imported_when_named():

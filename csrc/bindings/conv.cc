@@ -139,7 +139,7 @@ py::dict explain(const std::string& op, const std::string& direction, const Ints
   result["chosen"] = plan.algorithm();
   result["candidates"] = candidates;
   result["output_shape"] = py::tuple(py::cast(p.output_shape()));
-  result["multiply_adds"] = p.macs();
+  result["multiply_adds"] = static_cast<int64_t>(p.macs());
   result["isa"] = name_of(current_isa());
   return result;
 }

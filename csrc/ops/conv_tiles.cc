@@ -3,6 +3,7 @@
 #include "ops/conv_tiles.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/parallel.h"
 #include "base/scratch.h"

@@ -64,8 +64,8 @@ class Window {
   /// Moves to tile number `tile` of the grid, with `channels` channels between neighbouring pixels.
   void place(int64_t tile, int64_t channels);
 
-  int64_t depth, row, col;   // first output of the tile
-  int64_t rows, cols;        // its size
+  int64_t depth = 0, row = 0, col = 0;  // first output of the tile
+  int64_t rows = 0, cols = 0;           // its size
   int64_t pixels() const { return rows * cols; }
 
   int64_t pixel_step() const { return w_.pixel_step * pitch_w_; }   // to the next pixel of a row

@@ -1,4 +1,10 @@
 // Averages every 3 x 3 window of a 4 x 4 picture: a convolution from C++, without Python.
+//
+//     cmake --preset release && cmake --build build/release
+//     cmake --install build/release --component core --prefix PREFIX
+//     cmake -S examples/cpp -B BUILD -DCMAKE_PREFIX_PATH=PREFIX && cmake --build BUILD && BUILD/blur
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <ops/conv.h>
 
@@ -17,7 +23,15 @@ int main() {
 
   const int64_t ones[2] = {1, 1};
   const std::array<int64_t, 2> around[2] = {{1, 1}, {1, 1}};
-  const ConvProblem problem = ConvProblem::make({"conv2d", DType::f32, x.dims(), w.dims(), ones, ones, around, 1, false});
+  const ConvProblem problem = ConvProblem::make({.op = "conv2d",
+                                                 .dtype = DType::f32,
+                                                 .input_shape = x.dims(),
+                                                 .weight_shape = w.dims(),
+                                                 .stride = ones,
+                                                 .dilation = ones,
+                                                 .padding = around,
+                                                 .groups = 1,
+                                                 .exact = false});
   conv_forward(problem, lift(x), lift(w), nullptr, lift(y));
 
   for (int i = 0; i < 16; ++i) std::printf("%g%c", result[i], i % 4 == 3 ? '\n' : ' ');

@@ -16,7 +16,7 @@
 //
 // Weights are packed as [lane block][channel block][tap][channel][lane], zero beyond the last channel.
 //
-// One table a number type, one a instruction set: the only symbol that a kernel object exports.
+// One table a number type, one an instruction set: the only symbol that a kernel object exports.
 #pragma once
 
 #include <stdint.h>

@@ -25,7 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.run(arguments)
     except KeyboardInterrupt as interrupt:
         return _fail(130, str(interrupt) or "interrupted")
-    except (OSError, ValueError, ImportError, MemoryError, FloatingPointError) as error:
+    except OSError as error:  # without its "[Errno 2]"
+        reason = error.strerror or str(error) or type(error).__name__
+        return _fail(
+            1, f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}"
+        )
+    except (ValueError, ImportError, MemoryError, FloatingPointError) as error:
         return _fail(1, f"error: {error or type(error).__name__}")
     return 0
 

@@ -42,7 +42,6 @@ def gather() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "cpu": striate.cpu_info(),
-        "threads": striate.get_num_threads(),
         "extras": {
             f"{package} ({extra})": installed(package)
             for extra, packages in EXTRAS.items()

@@ -30,6 +30,9 @@ class ArrayDataset:
     def __init__(self, *arrays: Array) -> None:
         if not arrays:
             raise ValueError("ArrayDataset: at least one array is needed")
+        for array in arrays:
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"ArrayDataset: needs arrays, got {type(array).__name__}")
         lengths = [len(array) for array in arrays]
         if len(set(lengths)) > 1:
             raise ValueError(f"ArrayDataset: arrays must have equal length, got {lengths}")

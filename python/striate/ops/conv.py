@@ -211,7 +211,8 @@ def conv2d(
         "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end.
     groups : int
     exact : bool
-        Only direct algorithms: every output is the rounded sum of its products (no Winograd).
+        Only direct algorithms: every output is the rounded sum of its products. So far every
+        algorithm is direct, and this changes nothing.
     memory_format : {None, "contiguous", "channels_last"}
         Of the result; None keeps the input's.
     out : ndarray, optional

@@ -1,0 +1,26 @@
+"""The README's Python examples run as printed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+PRINTED = (r"'chosen': 'tiles'", r"0\.[78]\d*")
+
+
+def test_there_are_two_examples():
+    assert len(EXAMPLES) == 2
+
+
+@pytest.mark.parametrize("example, expected", list(zip(EXAMPLES, PRINTED, strict=True)))
+def test_an_example_runs(example, expected):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(expected, done.stdout)
