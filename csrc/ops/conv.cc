@@ -8,6 +8,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/reference.h"
 #include "ops/conv_tiles.h"
+#include "ops/conv_winograd.h"
 
 namespace striate {
 namespace {
@@ -19,7 +20,7 @@ const conv::Kernel<T>& tile_kernel() {
 
 // ---- the plan ---------------------------------------------------------------------------------------
 
-enum class Algorithm : uint8_t { groups, tiles, reference };
+enum class Algorithm : uint8_t { groups, winograd4, winograd2, tiles, reference };
 
 // Tables inside a tile hold 32-bit offsets, and a tile of one pixel still holds all taps.
 std::string taps_decline(const ConvProblem& p, double most) {
@@ -41,8 +42,28 @@ std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
   return taps_decline(p, 1 << 14);  // times the lanes, and a slab a channel
 }
 
+// Winograd's forms apply to correlations of stride 1; the input gradient of such a convolution is one.
+std::string winograd_decline(const ConvProblem& p, ConvDirection direction) {
+  if (p.exact) return "rounds differently on integers: exact=True";
+  if (p.dtype != DType::f32) return "serves float32";
+  if (direction == ConvDirection::weight_grad) return "not the weight gradient";
+  const auto& [d, h, w] = p.axis;
+  if (h.kernel != w.kernel || d.kernel != 1 || (h.kernel != 3 && h.kernel != 5))
+    return concat("serves 3 x 3 and 5 x 5 kernels, not ", tuple_text(std::array{d.kernel, h.kernel, w.kernel}));
+  if (h.stride != 1 || w.stride != 1 || d.stride != 1) return "serves stride 1";
+  if (h.dilation != 1 || w.dilation != 1) return "serves dilation 1";
+  return {};
+}
+
+std::string winograd4_decline(const ConvProblem& p, ConvDirection direction) {
+  if (p.axis[1].kernel != 3) return "serves 3 x 3 kernels";
+  return winograd_decline(p, direction);
+}
+
 constexpr PlanRow<Algorithm, const ConvProblem&, ConvDirection> kRows[] = {
     {Algorithm::groups, "groups", groups_decline},
+    {Algorithm::winograd4, "winograd4", winograd4_decline},
+    {Algorithm::winograd2, "winograd2", winograd_decline},
     {Algorithm::tiles, "tiles", tiles_decline},
     {Algorithm::reference, "reference", nullptr},
 };
@@ -53,6 +74,14 @@ constexpr const char* kOp = "convolution";
 
 template <class T>
 void correlate(const Correlation<T>& c, Algorithm algorithm) {
+  if constexpr (std::is_same_v<T, float>) {
+    const auto winograd = [&](conv::WinogradForm form) {
+      correlate_winograd(c, form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
+    };
+    if (algorithm == Algorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
+    if (algorithm == Algorithm::winograd2)
+      return winograd(c.axes[1].taps == 3 ? conv::WinogradForm::f2r3 : conv::WinogradForm::f2r5);
+  }
   if (algorithm == Algorithm::groups)
     correlate_groups(c, tile_kernel<T>());
   else
@@ -213,6 +242,8 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
   switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
     case Algorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+    case Algorithm::winograd4:
+    case Algorithm::winograd2:
     case Algorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
     case Algorithm::reference:
