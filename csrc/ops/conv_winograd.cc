@@ -10,6 +10,7 @@
 #include "ops/conv_winograd.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "base/parallel.h"
@@ -20,14 +21,14 @@ namespace {
 
 using conv::WinogradForm;
 
-constexpr int64_t kVBytes = 1024 * 1024;      // transformed inputs of a block
-constexpr int64_t kMBytes = 512 * 1024;       // products of a block and a chunk of output channels
-constexpr int64_t kMostTiles = 96;            // in a block
-constexpr int64_t kFewTiles = 200;            // all of them: tasks are channels
-constexpr int64_t kDepth = 192;               // channels summed in one go: their weights stay in L1
-constexpr int64_t kSlabChannels = 64;
-constexpr int64_t kLongestStrip = 16;         // tiles
-constexpr int64_t kEnoughTasks = 8;
+const int64_t kVBytes = getenv("W_VB") ? atoll(getenv("W_VB")) : (1024 * 1024);      // transformed inputs of a block
+const int64_t kMBytes = getenv("W_MB") ? atoll(getenv("W_MB")) : (512 * 1024);       // products of a block and a chunk of output channels
+const int64_t kMostTiles = getenv("W_MT") ? atoll(getenv("W_MT")) : (96);            // in a block
+const int64_t kFewTiles = getenv("W_FT") ? atoll(getenv("W_FT")) : (200);            // all of them: tasks are channels
+const int64_t kDepth = getenv("W_KD") ? atoll(getenv("W_KD")) : (192);               // channels summed in one go: their weights stay in L1
+const int64_t kSlabChannels = getenv("W_SC") ? atoll(getenv("W_SC")) : (64);
+const int64_t kLongestStrip = getenv("W_LS") ? atoll(getenv("W_LS")) : (16);         // tiles
+const int64_t kEnoughTasks = getenv("W_ET") ? atoll(getenv("W_ET")) : (8);
 constexpr int64_t kPad = 16;                  // between points: power-of-two strides thrash L1
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
@@ -56,8 +57,10 @@ class Convolution {
     // Whole tiles: outputs beyond the end see padding and are dropped.
     for (size_t i = 1; i < 3; ++i) axes_[i].out = round_up(axes_[i].out, outputs_);
     choose_blocking();
-    ic_pitch_ = round_up(c.ic, kernel.lanes) + kPad;
-    v_point_ = tiles_in_block() * ic_pitch_ + kPad;
+    depth_ = round_up(even_piece(c.ic, kDepth), kernel.lanes / 2);
+    v_tile_ = depth_ + kPad;
+    v_depth_ = tiles_in_block() * v_tile_;
+    v_point_ = ceil_div(c.ic, depth_) * v_depth_ + kPad;
     m_tile_ = b_.oc_chunk;
     m_point_ = tiles_in_block() * m_tile_ + kPad;
     u_block_ = c.ic * kernel.lanes;
@@ -73,7 +76,7 @@ class Convolution {
 
  private:
   struct Workspace {
-    Window window;
+    Window window, tile;  // a strip; one tile of it
     Scratch<float> slab, m, acc, v, u;
   };
 
@@ -90,7 +93,7 @@ class Convolution {
     b_.by_channels = all <= kFewTiles && c_.oc >= 4 * kernel_.lanes;
     if (b_.by_channels) {
       b_.block_strips = strips();
-      b_.oc_chunk = kernel_.lanes;
+      b_.oc_chunk = std::min<int64_t>(round_up(c_.oc, kernel_.lanes), (getenv("W_CH") ? int64_t{atoll(getenv("W_CH"))} : 1) * kernel_.lanes);
     } else {
       const int64_t fit = kVBytes / (point_count() * c_.ic * 4);
       int64_t most = std::clamp<int64_t>(fit, 2 * kernel_.tiles, kMostTiles);
@@ -104,12 +107,13 @@ class Convolution {
 
   Workspace make_workspace() const {
     const int64_t slab = slab_elements(axes_, grid_.rows, grid_.cols, b_.ic_block) + kPad;
-    Workspace ws{Window(axes_, grid_, SlabOrder::channels_inside), Scratch<float>(slab),
+    Workspace ws{Window(axes_, grid_, SlabOrder::channels_inside),
+                 Window(axes_, tile_grid(axes_, outputs_, outputs_), SlabOrder::channels_inside), Scratch<float>(slab),
                  Scratch<float>(point_count() * m_point_), Scratch<float>(acc_stride() * (b_.oc_chunk / kernel_.lanes)),
                  {}, {}};
     std::fill_n(ws.slab.get(), slab, 0.0f);  // channels beyond the last are transformed too, and ignored
     if (b_.by_channels)
-      ws.u = Scratch<float>(point_count() * (kDepth * kernel_.lanes + kPad));
+      ws.u = Scratch<float>(point_count() * (kDepth * b_.oc_chunk + kPad));
     else
       ws.v = Scratch<float>(point_count() * v_point_);
     return ws;
@@ -122,25 +126,77 @@ class Convolution {
     return workspaces;
   }
 
-  // Inputs of one strip to V at tile `at`.
+  // Inputs of one strip to V at tile `at`. Where channels are neighbours in the image, tiles that see no
+  // padding are read in place; all others through a slab.
   void transform_strip(int64_t group, int64_t strip, Workspace& ws, float* v, int64_t at) const {
     const int64_t image = strip / grid_.count();
-    Window& window = ws.window;
-    window.place(strip % grid_.count(), b_.ic_block);
-    const float* input = c_.input + image * c_.input_stride[kN] + group * c_.ic * c_.input_stride[kC];
-    for (int64_t ic = 0; ic < c_.ic; ic += b_.ic_block) {
-      const int64_t count = std::min(b_.ic_block, c_.ic - ic);
-      tiles_.pack(window.pack_args(input + ic * c_.input_stride[kC], c_.input_stride[kC], c_.input_stride,
-                                   count, ws.slab.get()));
+    const auto& in = c_.input_stride;
+    const float* input = c_.input + image * in[kN] + group * c_.ic * in[kC];
+    ws.window.place(strip % grid_.count(), b_.ic_block);
+    const Window& window = ws.window;
+    const int64_t tiles = window.cols / outputs_;
+    const auto slab = [&](Window& part, int64_t ic, int64_t count, float* to) {
+      tiles_.pack(part.pack_args(input + ic * in[kC], in[kC], in, count, ws.slab.get()));
       kernel_.input[form_]({.slab = ws.slab.get(),
-                            .slab_h = window.row_step(),
-                            .slab_w = window.pixel_step(),
-                            .tiles = static_cast<int>(window.cols / outputs_),
+                            .slab_h = part.row_step(),
+                            .slab_w = part.pixel_step(),
+                            .tiles = static_cast<int>(part.cols / outputs_),
                             .channels = static_cast<int>(count),
-                            .v = v + at * ic_pitch_ + ic,
+                            .v = to,
                             .v_point = v_point_,
-                            .v_tile = ic_pitch_});
+                            .v_tile = v_tile_});
+    };
+    const auto for_channels = [&](float* to, auto body) {
+      for (int64_t ic = 0; ic < c_.ic;) {
+        const int64_t count = std::min({b_.ic_block, c_.ic - ic, depth_ - ic % depth_});
+        body(ic, count, to + ic / depth_ * v_depth_ + ic % depth_);
+        ic += count;
+      }
+    };
+    float* first = v + at * v_tile_;
+    const auto [begin, end] = tiles_in_place(window);
+    if (begin >= end) {
+      for_channels(first, [&](int64_t ic, int64_t count, float* to) { slab(ws.window, ic, count, to); });
+      return;
     }
+    const float* from = input + depth_of(window) * in[kD] + row_of(window) * in[kH];
+    for_channels(first + begin * v_tile_, [&](int64_t ic, int64_t count, float* to) {
+      kernel_.input[form_]({.slab = from + ic + (window.col + begin * outputs_ - axes_[2].pad) * in[kW],
+                            .slab_h = in[kH],
+                            .slab_w = in[kW],
+                            .tiles = static_cast<int>(end - begin),
+                            .channels = static_cast<int>(count),
+                            .v = to,
+                            .v_point = v_point_,
+                            .v_tile = v_tile_});
+    });
+    for (int64_t tile = 0; tile < tiles; tile = tile + 1 == begin ? end : tile + 1) {
+      const int64_t col = window.col / outputs_ + tile;
+      ws.tile.place(strip % grid_.count() / grid_.col_tiles * (axes_[2].out / outputs_) + col, b_.ic_block);
+      for_channels(first + tile * v_tile_,
+                   [&](int64_t ic, int64_t count, float* to) { slab(ws.tile, ic, count, to); });
+    }
+  }
+
+  int64_t depth_of(const Window& window) const { return window.depth * axes_[0].stride - axes_[0].pad; }
+  int64_t row_of(const Window& window) const { return window.row - axes_[1].pad; }
+
+  // The tiles of a strip that can be read in place, [begin, end).
+  std::pair<int64_t, int64_t> tiles_in_place(const Window& window) const {
+    const auto inside = [](int64_t first, int64_t count, int64_t extent) {
+      return first >= 0 && first + count <= extent;
+    };
+    const int64_t tiles = window.cols / outputs_;
+    if (c_.input_stride[kC] != 1 || c_.ic % (kernel_.lanes / 2) != 0) return {tiles, tiles};
+    if (!inside(depth_of(window), 1, axes_[0].in) || !inside(row_of(window), points_, axes_[1].in))
+      return {tiles, tiles};
+    const auto fits = [&](int64_t tile) {
+      return inside(window.col + tile * outputs_ - axes_[2].pad, points_, axes_[2].in);
+    };
+    int64_t begin = 0, end = tiles;
+    while (begin < end && !fits(begin)) ++begin;
+    while (end > begin && !fits(end - 1)) --end;
+    return {begin, end};
   }
 
   // Outputs of one strip from M at tile `at`.
@@ -150,26 +206,33 @@ class Convolution {
     window.place(strip % grid_.count(), b_.ic_block);
     const int64_t rows = std::min(window.rows, c_.axes[1].out - window.row);
     const int64_t cols = std::min(window.cols, c_.axes[2].out - window.col);
+    const auto& out = c_.output_stride;
+    const int64_t first = group * c_.oc + oc;
+    const float* bias = c_.bias ? c_.bias + first : nullptr;
+    float* to = c_.output + image * out[kN] + first * out[kC] + window.depth * out[kD] +
+                window.row * out[kH] + window.col * out[kW];
+    const bool in_place = out[kC] == 1 && channels % kernel_.lanes == 0;
     kernel_.output[form_]({.m = ws.m.get() + at * m_tile_,
                            .m_point = m_point_,
                            .m_tile = m_tile_,
                            .rows = static_cast<int>(rows),
                            .cols = static_cast<int>(cols),
                            .lane_blocks = static_cast<int>(ceil_div(channels, kernel_.lanes)),
-                           .acc = ws.acc.get(),
-                           .acc_block_stride = acc_stride()});
-    const auto& out = c_.output_stride;
-    const int64_t first = group * c_.oc + oc;
+                           .bias = in_place ? bias : nullptr,
+                           .out = in_place ? to : ws.acc.get(),
+                           .out_block = in_place ? kernel_.lanes : acc_stride(),
+                           .out_h = in_place ? out[kH] : cols * kernel_.lanes,
+                           .out_w = in_place ? out[kW] : kernel_.lanes});
+    if (in_place) return;
     tiles_.store({.acc = ws.acc.get(),
                   .acc_block_stride = acc_stride(),
                   .d = 1,
                   .h = static_cast<int>(rows),
                   .w = static_cast<int>(cols),
                   .channels = static_cast<int>(channels),
-                  .bias = c_.bias ? c_.bias + first : nullptr,
+                  .bias = bias,
                   .bias_step = 1,
-                  .out = c_.output + image * out[kN] + first * out[kC] + window.depth * out[kD] +
-                         window.row * out[kH] + window.col * out[kW],
+                  .out = to,
                   .out_c = out[kC],
                   .out_d = out[kD],
                   .out_h = out[kH],
@@ -236,10 +299,9 @@ class Convolution {
     });
     for (int64_t oc = 0; oc < c_.oc; oc += b_.oc_chunk) {
       const int64_t channels = std::min(b_.oc_chunk, c_.oc - oc);
-      const int64_t depth = even_piece(c_.ic, kDepth);
       for (int64_t point = 0; point < point_count(); ++point)
-        for (int64_t ic = 0; ic < c_.ic; ic += depth)
-          multiply(ws.v.get() + point * v_point_ + ic, tiles, std::min(depth, c_.ic - ic),
+        for (int64_t ic = 0; ic < c_.ic; ic += depth_)
+          multiply(ws.v.get() + point * v_point_ + ic / depth_ * v_depth_, tiles, std::min(depth_, c_.ic - ic),
                    u + point * u_point_ + oc / kernel_.lanes * u_block_ + ic * kernel_.lanes, u_block_,
                    ceil_div(channels, kernel_.lanes), ws.m.get() + point * m_point_, ic > 0);
       for_each_strip(block, [&](int64_t strip, int64_t at) {
@@ -251,7 +313,7 @@ class Convolution {
   void multiply(const float* v, int64_t tiles, int64_t k, const float* u, int64_t u_block,
                 int64_t lane_blocks, float* m, bool accumulate) const {
     kernel_.product({.v = v,
-                     .v_tile = ic_pitch_,
+                     .v_tile = v_tile_,
                      .tiles = static_cast<int>(tiles),
                      .k = static_cast<int>(k),
                      .u = u,
@@ -276,17 +338,19 @@ class Convolution {
       transform_strip(group, strip, workspaces[static_cast<size_t>(worker)], v_of(group), at);
     });
     const int64_t tiles = strips() / grid_.col_tiles * (axes_[2].out / outputs_);
-    const int64_t depth = even_piece(c_.ic, kDepth);
-    const int64_t u_point = depth * kernel_.lanes + kPad;
+    const int64_t u_point = depth_ * b_.oc_chunk + kPad;
     parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
       Workspace& ws = workspaces[static_cast<size_t>(worker)];
       const int64_t chunk = task % chunks, group = task / chunks;
       const int64_t oc = chunk * b_.oc_chunk;
-      for (int64_t ic = 0; ic < c_.ic; ic += depth) {
-        const int64_t count = std::min(depth, c_.ic - ic);
-        transform_weight(group, chunk, ic, count, ws.u.get(), u_point);
+      for (int64_t ic = 0; ic < c_.ic; ic += depth_) {
+        const int64_t count = std::min(depth_, c_.ic - ic);
+        const int64_t blocks = ceil_div(std::min(b_.oc_chunk, c_.oc - oc), kernel_.lanes);
+        for (int64_t b = 0; b < blocks; ++b)
+          transform_weight(group, oc / kernel_.lanes + b, ic, count, ws.u.get() + b * depth_ * kernel_.lanes, u_point);
         for (int64_t point = 0; point < point_count(); ++point)
-          multiply(v_of(group) + point * v_point_ + ic, tiles, count, ws.u.get() + point * u_point, 0, 1,
+          multiply(v_of(group) + point * v_point_ + ic / depth_ * v_depth_, tiles, count, ws.u.get() + point * u_point,
+                   depth_ * kernel_.lanes, blocks,
                    ws.m.get() + point * m_point_, ic > 0);
       }
       for_each_strip(0, [&](int64_t strip, int64_t at) {
@@ -303,7 +367,7 @@ class Convolution {
   CorrelationAxes axes_;
   TileGrid grid_{};  // of strips
   Blocking b_{};
-  int64_t ic_pitch_, v_point_, m_tile_, m_point_, u_block_, u_point_;
+  int64_t depth_, v_tile_, v_depth_, v_point_, m_tile_, m_point_, u_block_, u_point_;
 };
 
 }  // namespace

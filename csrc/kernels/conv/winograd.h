@@ -73,15 +73,16 @@ struct WinogradProductArgs {
   bool accumulate;
 };
 
-/// Y = A^T M A for a strip of tiles, cut to the outputs that exist.
+/// Y = A^T M A + bias for a strip of tiles, cut to the outputs that exist; channels lie side by side.
 template <class T>
 struct WinogradOutputArgs {
   const T* m;
   int64_t m_point, m_tile;
   int rows, cols;  // of the strip's outputs
   int lane_blocks;
-  T* acc;  // [lane block][row][column][lane]
-  int64_t acc_block_stride;
+  const T* bias;  // null: none
+  T* out;
+  int64_t out_block, out_h, out_w;  // to the next lane block, row, column
 };
 
 /// The adjoints: Y and dW change sides.  P = A dY A^T, dU = V^T P, dW = G^T dU G.

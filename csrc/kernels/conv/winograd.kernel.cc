@@ -103,7 +103,14 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
   const float* row[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
+  // The products go to lines that other points have pushed out of L1; and the next rows follow these.
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kBlock; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
+  const float* next = v + Rows * a.v_tile;
   for (int k = 0; k < a.k; ++k) {
+    __builtin_prefetch(next + k * Rows);
     V w[kVectors];
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) w[j] = load<V>(u + j * kVector);
@@ -147,13 +154,13 @@ void product(const WinogradProductArgs<float>& a) noexcept {
 template <WinogradForm form>
 void output(const WinogradOutputArgs<float>& a) noexcept {
   constexpr int points = size_of(form).points(), outputs = size_of(form).outputs;
-  const int64_t row_pitch = static_cast<int64_t>(a.cols) * kBlock;
   for (int t = 0, x0 = 0; x0 < a.cols; ++t, x0 += outputs) {
     const int cols = smaller(outputs, a.cols - x0);
     for (int b = 0; b < a.lane_blocks; ++b) {
       for (int lane = 0; lane < kBlock; lane += kVector) {
         const float* from = a.m + t * a.m_tile + b * kBlock + lane;
-        float* to = a.acc + b * a.acc_block_stride + static_cast<int64_t>(x0) * kBlock + lane;
+        float* to = a.out + b * a.out_block + x0 * a.out_w + lane;
+        const V bias = a.bias ? load<V>(a.bias + b * kBlock + lane) : broadcast<V>(-0.0f);  // changes nothing
         V half[outputs][points];
 #pragma GCC unroll 8
         for (int x = 0; x < points; ++x) {
@@ -171,7 +178,7 @@ void output(const WinogradOutputArgs<float>& a) noexcept {
           output_transform<outputs, points>(half[y], row);
 #pragma GCC unroll 8
           for (int x = 0; x < outputs; ++x)
-            if (x < cols) store(to + y * row_pitch + x * kBlock, row[x]);
+            if (x < cols) store(to + y * a.out_h + x * a.out_w, row[x] + bias);
         }
       }
     }
