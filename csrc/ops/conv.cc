@@ -9,6 +9,7 @@
 #include "kernels/conv/reference.h"
 #include "ops/conv_tiles.h"
 #include "ops/conv_winograd.h"
+#include "ops/conv_winograd_grad.h"
 
 namespace striate {
 namespace {
@@ -43,10 +44,9 @@ std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
 }
 
 // Winograd's forms apply to correlations of stride 1; the input gradient of such a convolution is one.
-std::string winograd_decline(const ConvProblem& p, ConvDirection direction) {
+std::string winograd_decline(const ConvProblem& p, ConvDirection) {
   if (p.exact) return "rounds differently on integers: exact=True";
   if (p.dtype != DType::f32) return "serves float32";
-  if (direction == ConvDirection::weight_grad) return "not the weight gradient";
   const auto& [d, h, w] = p.axis;
   if (h.kernel != w.kernel || d.kernel != 1 || (h.kernel != 3 && h.kernel != 5))
     return concat("serves 3 x 3 and 5 x 5 kernels, not ", tuple_text(std::array{d.kernel, h.kernel, w.kernel}));
@@ -239,7 +239,17 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
                      const TensorView& grad_weight, const char* force) {
   if (grad_weight.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
+  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::weight_grad);
+  if constexpr (std::is_same_v<T, float>) {
+    const auto winograd = [&](conv::WinogradForm form) {
+      weight_grad_winograd(p, form, input, grad_output, grad_weight, tile_kernel<T>(),
+                           STRIATE_SELECT_TABLE(current_isa(), winograd_grad_table));
+    };
+    if (algorithm == Algorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
+    if (algorithm == Algorithm::winograd2)
+      return winograd(p.axis[1].kernel == 3 ? conv::WinogradForm::f2r3 : conv::WinogradForm::f2r5);
+  }
+  switch (algorithm) {
     case Algorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
     case Algorithm::winograd4:

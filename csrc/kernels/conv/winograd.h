@@ -88,34 +88,36 @@ struct WinogradOutputArgs {
 /// The adjoints: Y and dW change sides.  P = A dY A^T, dU = V^T P, dW = G^T dU G.
 template <class T>
 struct WinogradGradArgs {
-  const T* grad;  // a strip, [row][column][lane], `channels` lanes readable up to a whole vector
+  const T* grad;  // a strip of tiles, [row][column][channel]
   int64_t grad_h, grad_w;
   int rows, cols;  // outputs of the strip that exist; the others count as 0
-  int channels;
+  int channels;    // readable and writable up to the next whole vector
   T* p;
   int64_t p_point, p_tile;
 };
 
-/// du[row][lane] += sum over tiles of v[tile][row] * p[tile][lane], one point.
+/// du[row][lane] (+)= sum over tiles of v[tile][row] * p[tile][lane], one point.
 template <class T>
 struct WinogradWeightProductArgs {
   const T* v;
   int64_t v_tile;
   const T* p;
-  int64_t p_tile;
+  int64_t p_tile;  // lane blocks are neighbours
   int tiles;
   int rows;
   int lane_blocks;
-  T* du;  // [lane block][row][lane]
+  int last_block_channels;  // 1 ... lanes
+  T* du;                    // [lane block][row][lane]
   int64_t du_block;
   bool accumulate;
 };
 
-/// acc[row * r * r + tap][lane] = G^T dU G for one lane block.
+/// acc[row * r * r + tap][lane] = G^T dU G for one lane block, dU being the sum of its parts.
 template <class T>
 struct WinogradWeightOutputArgs {
-  const T* du;  // [point][row][lane]
-  int64_t du_point;
+  const T* du;  // [part][point][row][lane]
+  int64_t du_part, du_point;
+  int parts;
   int rows;
   T* acc;
 };
@@ -130,8 +132,7 @@ struct WinogradKernel {
 };
 
 struct WinogradGradKernel {
-  int lanes;
-  int rows;  // of the product's register tile
+  int lanes;  // in a lane block
   void (*input[kWinogradForms])(const WinogradInputArgs<float>&) noexcept;
   void (*grad[kWinogradForms])(const WinogradGradArgs<float>&) noexcept;
   void (*output[kWinogradForms])(const WinogradWeightOutputArgs<float>&) noexcept;
