@@ -17,43 +17,11 @@ const conv::Kernel<T>& tile_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_table));
 }
 
-// ---- the plan ---------------------------------------------------------------------------------------
-
-enum class Algorithm : uint8_t { groups, tiles, reference };
-
-// Tables inside a tile hold 32-bit offsets, and a tile of one pixel still holds all taps.
-std::string taps_decline(const ConvProblem& p, double most) {
-  const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
-                      static_cast<double>(p.axis[2].kernel);
-  if (taps > most) return concat("a kernel of ", taps, " taps does not fit a tile");
-  return {};
-}
-
-std::string tiles_decline(const ConvProblem& p, ConvDirection) { return taps_decline(p, 1 << 22); }
-
-// With a channel in each lane, a group of few channels leaves most lanes idle.
-std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
-  if (p.g < 4) return concat(p.g, " groups leave lanes idle");
-  const int64_t channels = direction == ConvDirection::input_grad ? p.ic_group() : p.oc_group();
-  if (channels >= 8) return concat("groups of ", channels, " channels fill lanes by themselves");
-  if (p.ic_group() * p.oc_group() > 64)
-    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels do not fit a tile");
-  return taps_decline(p, 1 << 14);  // times the lanes, and a slab a channel
-}
-
-constexpr PlanRow<Algorithm, const ConvProblem&, ConvDirection> kRows[] = {
-    {Algorithm::groups, "groups", groups_decline},
-    {Algorithm::tiles, "tiles", tiles_decline},
-    {Algorithm::reference, "reference", nullptr},
-};
-
-constexpr const char* kOp = "convolution";
-
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
 template <class T>
-void correlate(const Correlation<T>& c, Algorithm algorithm) {
-  if (algorithm == Algorithm::groups)
+void correlate(const Correlation<T>& c, ConvAlgorithm algorithm) {
+  if (algorithm == ConvAlgorithm::groups)
     correlate_groups(c, tile_kernel<T>());
   else
     correlate_tiles(c, tile_kernel<T>());
@@ -61,7 +29,7 @@ void correlate(const Correlation<T>& c, Algorithm algorithm) {
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                       const T* bias, const TensorView& output, Algorithm algorithm) {
+                       const T* bias, const TensorView& output, ConvAlgorithm algorithm) {
   correlate<T>({.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
@@ -148,7 +116,7 @@ void fill_channels(const TensorView& view, const T* values) {
 
 template <class T>
 void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                          const T* bias, const TensorView& grad_input, Algorithm algorithm) {
+                          const T* bias, const TensorView& grad_input, ConvAlgorithm algorithm) {
   const auto run = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
     auto out_stride = strides_of(grad_input);
@@ -183,13 +151,19 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
       for (const Phase& w : width.reached) run({&d, &h, &w});
 }
 
+// ---- entry ----------------------------------------------------------------------------------------------
+
+ConvFormats formats_of(const TensorView& input, const TensorView& output) {
+  return {read_format(input).format, read_format(output).format};
+}
+
 template <class T>
 void run_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
                  const T* bias, const TensorView& output, const char* force) {
   if (output.size() == 0) return;
   if (p.ic == 0) return fill_channels<T>(output, bias);
-  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::forward);
-  if (algorithm == Algorithm::reference)
+  const ConvAlgorithm algorithm = choose_conv(p, ConvDirection::forward, formats_of(input, output), force);
+  if (algorithm == ConvAlgorithm::reference)
     return conv::reference_forward<T>(p, input, weight, bias, output);
   correlate_forward<T>(p, input, weight, bias, output, algorithm);
 }
@@ -199,8 +173,9 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
                     const T* bias, const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
-  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::input_grad);
-  if (algorithm == Algorithm::reference)
+  const ConvAlgorithm algorithm =
+      choose_conv(p, ConvDirection::input_grad, formats_of(grad_input, grad_output), force);
+  if (algorithm == ConvAlgorithm::reference)
     return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
   correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
 }
@@ -210,21 +185,17 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
                      const TensorView& grad_weight, const char* force) {
   if (grad_weight.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
-    case Algorithm::groups:
+  switch (choose_conv(p, ConvDirection::weight_grad, formats_of(input, grad_output), force)) {
+    case ConvAlgorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
-    case Algorithm::tiles:
+    case ConvAlgorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
-    case Algorithm::reference:
+    case ConvAlgorithm::reference:
       return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
   }
 }
 
 }  // namespace
-
-Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force) {
-  return explain(kOp, kRows, force, problem, direction);
-}
 
 void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
                   const void* bias, const TensorView& output, const char* force) {

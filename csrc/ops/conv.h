@@ -2,16 +2,12 @@
 #pragma once
 
 #include "base/tensor_view.h"
-#include "ops/conv_problem.h"
-#include "ops/plan.h"
+#include "ops/conv_plan.h"
 
 namespace striate {
 
-enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
-
-/// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
-Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force = nullptr);
-
+// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
+//
 // The views are lifted (n, c, d, h, w), of the problem's dtype and shapes. `bias` is dense or null.
 void conv_forward(const ConvProblem& problem, const TensorView& input, const TensorView& weight,
                   const void* bias, const TensorView& output, const char* force = nullptr);
