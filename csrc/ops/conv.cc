@@ -29,7 +29,7 @@ void correlate(const Correlation<T>& c, ConvAlgorithm algorithm) {
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                       const T* bias, const TensorView& output, ConvAlgorithm algorithm) {
+                       const Epilogue& epilogue, const TensorView& output, ConvAlgorithm algorithm) {
   correlate<T>({.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
@@ -42,9 +42,10 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .weight_o = weight.stride[kN],
                 .weight_i = weight.stride[kC],
                 .weight_tap = {weight.stride[kD], weight.stride[kH], weight.stride[kW]},
-                .bias = bias,
+                .bias = static_cast<const T*>(epilogue.bias),
                 .output = output.as<T>(),
-                .output_stride = strides_of(output)},
+                .output_stride = strides_of(output),
+                .epilogue = TileEpilogue<T>(epilogue)},
                algorithm);
 }
 
@@ -159,25 +160,38 @@ ConvFormats formats_of(const TensorView& input, const TensorView& output) {
 
 template <class T>
 void run_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                 const T* bias, const TensorView& output, const char* force) {
+                 const Epilogue& epilogue, const TensorView& output, const char* force) {
   if (output.size() == 0) return;
-  if (p.ic == 0) return fill_channels<T>(output, bias);
-  const ConvAlgorithm algorithm = choose_conv(p, ConvDirection::forward, formats_of(input, output), force);
-  if (algorithm == ConvAlgorithm::reference)
-    return conv::reference_forward<T>(p, input, weight, bias, output);
-  correlate_forward<T>(p, input, weight, bias, output, algorithm);
+  const T* bias = static_cast<const T*>(epilogue.bias);
+  const ConvAlgorithm algorithm = p.ic == 0 ? ConvAlgorithm::reference
+                                            : choose_conv(p, ConvDirection::forward,
+                                                          formats_of(input, output), force);
+  if (algorithm != ConvAlgorithm::reference)
+    return correlate_forward<T>(p, input, weight, epilogue, output, algorithm);
+  if (p.ic == 0)
+    fill_channels<T>(output, bias);
+  else
+    conv::reference_forward<T>(p, input, weight, bias, output);
+  TileEpilogue<T>(epilogue).apply_to_all(output);
 }
 
 template <class T>
 void run_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                    const T* bias, const TensorView& grad_input, const char* force) {
+                    const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
-  if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
-  const ConvAlgorithm algorithm =
-      choose_conv(p, ConvDirection::input_grad, formats_of(grad_input, grad_output), force);
-  if (algorithm == ConvAlgorithm::reference)
-    return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
-  correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
+  const T* bias = static_cast<const T*>(epilogue.bias);
+  if (grad_output.size() == 0) {
+    fill_channels<T>(grad_input, bias);
+  } else {
+    const ConvAlgorithm algorithm =
+        choose_conv(p, ConvDirection::input_grad, formats_of(grad_input, grad_output), force);
+    if (algorithm == ConvAlgorithm::reference)
+      conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
+    else
+      correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
+  }
+  // Phases of a stride lie between each other: only the whole is the result.
+  TileEpilogue<T>(epilogue).apply_to_all(grad_input);
 }
 
 template <class T>
@@ -198,19 +212,19 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
 }  // namespace
 
 void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                  const void* bias, const TensorView& output, const char* force) {
+                  const Epilogue& epilogue, const TensorView& output, const char* force) {
   if (p.dtype == DType::f32)
-    run_forward(p, input, weight, static_cast<const float*>(bias), output, force);
+    run_forward<float>(p, input, weight, epilogue, output, force);
   else
-    run_forward(p, input, weight, static_cast<const double*>(bias), output, force);
+    run_forward<double>(p, input, weight, epilogue, output, force);
 }
 
 void conv_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                     const void* bias, const TensorView& grad_input, const char* force) {
+                     const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
   if (p.dtype == DType::f32)
-    run_input_grad(p, weight, grad_output, static_cast<const float*>(bias), grad_input, force);
+    run_input_grad<float>(p, weight, grad_output, epilogue, grad_input, force);
   else
-    run_input_grad(p, weight, grad_output, static_cast<const double*>(bias), grad_input, force);
+    run_input_grad<double>(p, weight, grad_output, epilogue, grad_input, force);
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
