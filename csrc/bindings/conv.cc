@@ -133,6 +133,8 @@ py::dict explain(const std::string& op, const std::string& direction, const Ints
     py::dict row;
     row["name"] = candidate.name;
     row["declined"] = candidate.declined.empty() ? py::object(py::none()) : py::str(candidate.declined);
+    row["cost"] = candidate.cost < kNoPrediction ? py::object(py::float_(candidate.cost)) : py::none();
+    row["workspace"] = candidate.workspace;
     candidates.append(row);
   }
   py::dict result;

@@ -9,6 +9,7 @@
 #include "kernels/conv/conv.h"
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
+#include "ops/epilogue.h"
 
 namespace striate {
 
@@ -26,6 +27,7 @@ struct Correlation {
   const T* bias;  // dense (g * oc) or null
   T* output;
   std::array<int64_t, 5> output_stride;
+  TileEpilogue<T> epilogue;  // of the stored sums; an input gradient has none here
 
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
   double macs() const {

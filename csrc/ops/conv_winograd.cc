@@ -10,7 +10,6 @@
 #include "ops/conv_winograd.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <vector>
 
 #include "base/parallel.h"
@@ -21,14 +20,14 @@ namespace {
 
 using conv::WinogradForm;
 
-const int64_t kVBytes = getenv("W_VB") ? atoll(getenv("W_VB")) : (1024 * 1024);      // transformed inputs of a block
-const int64_t kMBytes = getenv("W_MB") ? atoll(getenv("W_MB")) : (512 * 1024);       // products of a block and a chunk of output channels
-const int64_t kMostTiles = getenv("W_MT") ? atoll(getenv("W_MT")) : (96);            // in a block
-const int64_t kFewTiles = getenv("W_FT") ? atoll(getenv("W_FT")) : (200);            // all of them: tasks are channels
-const int64_t kDepth = getenv("W_KD") ? atoll(getenv("W_KD")) : (192);               // channels summed in one go: their weights stay in L1
-const int64_t kSlabChannels = getenv("W_SC") ? atoll(getenv("W_SC")) : (64);
-const int64_t kLongestStrip = getenv("W_LS") ? atoll(getenv("W_LS")) : (16);         // tiles
-const int64_t kEnoughTasks = getenv("W_ET") ? atoll(getenv("W_ET")) : (8);
+constexpr int64_t kVBytes = 1024 * 1024;      // transformed inputs of a block
+constexpr int64_t kMBytes = 512 * 1024;       // products of a block and a chunk of output channels
+constexpr int64_t kMostTiles = 96;            // in a block
+constexpr int64_t kFewTiles = 200;            // all of them: tasks are channels
+constexpr int64_t kDepth = 128;               // channels summed in one go: their weights stay in L1
+constexpr int64_t kSlabChannels = 64;
+constexpr int64_t kLongestStrip = 16;         // tiles
+constexpr int64_t kEnoughTasks = 8;
 constexpr int64_t kPad = 16;                  // between points: power-of-two strides thrash L1
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
@@ -93,7 +92,7 @@ class Convolution {
     b_.by_channels = all <= kFewTiles && c_.oc >= 4 * kernel_.lanes;
     if (b_.by_channels) {
       b_.block_strips = strips();
-      b_.oc_chunk = std::min<int64_t>(round_up(c_.oc, kernel_.lanes), (getenv("W_CH") ? int64_t{atoll(getenv("W_CH"))} : 1) * kernel_.lanes);
+      b_.oc_chunk = kernel_.lanes;
     } else {
       const int64_t fit = kVBytes / (point_count() * c_.ic * 4);
       int64_t most = std::clamp<int64_t>(fit, 2 * kernel_.tiles, kMostTiles);
@@ -223,8 +222,8 @@ class Convolution {
                            .out_block = in_place ? kernel_.lanes : acc_stride(),
                            .out_h = in_place ? out[kH] : cols * kernel_.lanes,
                            .out_w = in_place ? out[kW] : kernel_.lanes});
-    if (in_place) return;
-    tiles_.store({.acc = ws.acc.get(),
+    if (!in_place)
+      tiles_.store({.acc = ws.acc.get(),
                   .acc_block_stride = acc_stride(),
                   .d = 1,
                   .h = static_cast<int>(rows),
@@ -237,6 +236,13 @@ class Convolution {
                   .out_d = out[kD],
                   .out_h = out[kH],
                   .out_w = out[kW]});
+    c_.epilogue.apply({.out = to,
+                       .position = {image, first, window.depth, window.row, window.col},
+                       .channel_step = 1,
+                       .channels = channels,
+                       .rows = rows,
+                       .cols = cols},
+                      out);
   }
 
   // Calls body(strip, first tile) for the strips of a block; returns the number of tiles.

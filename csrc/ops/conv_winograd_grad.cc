@@ -13,7 +13,6 @@
 #include "ops/conv_winograd_grad.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <vector>
 
 #include "base/parallel.h"
@@ -24,17 +23,16 @@ namespace {
 
 using conv::WinogradForm;
 
-int64_t tune(const char* name, int64_t value) { return getenv(name) ? atoll(getenv(name)) : value; }
-const int64_t kIcChunk = tune("G_IC", 64);
-const int64_t kOcChunk = tune("G_OC", 64);
-const int64_t kPrivateChunks = tune("G_PC", 2);     // as many chunks at most may transform tiles by themselves
-const int64_t kBlockTiles = tune("G_BT", 64);       // of a part's block
-const int64_t kProductTiles = tune("G_PT", 128);    // summed in one go: V and P of a point stay in L1
-const int64_t kPartTiles = tune("G_PART", 192);     // a part of fewer costs more to add than to make
-const int64_t kMostParts = tune("G_MP", 16);
-const int64_t kSlabBytes = tune("G_SB", 160 * 1024);
-const int64_t kSharedBytes = tune("G_SH", 64 << 20);  // of V and P together
-const int64_t kLongestStrip = tune("G_LS", 16);        // tiles
+constexpr int64_t kIcChunk = 64;
+constexpr int64_t kOcChunk = 64;
+constexpr int64_t kPrivateChunks = 2;     // as many chunks at most may transform tiles by themselves
+constexpr int64_t kBlockTiles = 64;       // of a part's block
+constexpr int64_t kProductTiles = 128;    // summed in one go: V and P of a point stay in L1
+constexpr int64_t kPartTiles = 192;     // a part of fewer costs more to add than to make
+constexpr int64_t kMostParts = 16;
+constexpr int64_t kSlabBytes = 160 * 1024;
+constexpr int64_t kSharedBytes = 64 << 20;  // of V and P together
+constexpr int64_t kLongestStrip = 16;        // tiles
 constexpr int64_t kFinishRows = 16;
 constexpr int64_t kPad = 16;  // between points: power-of-two strides thrash L1
 
