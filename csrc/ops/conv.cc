@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/product.h"
 #include "kernels/conv/reference.h"
 #include "ops/conv_tiles.h"
 
@@ -15,6 +16,11 @@ namespace {
 template <class T>
 const conv::Kernel<T>& tile_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_table));
+}
+
+template <class T>
+const conv::Product<T>& product_kernel() {
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), product_table));
 }
 
 // ---- the plan ---------------------------------------------------------------------------------------
@@ -55,6 +61,8 @@ template <class T>
 void correlate(const Correlation<T>& c, Algorithm algorithm) {
   if (algorithm == Algorithm::groups)
     correlate_groups(c, tile_kernel<T>());
+  else if (is_pointwise(c))
+    correlate_pointwise(c, product_kernel<T>());
   else
     correlate_tiles(c, tile_kernel<T>());
 }
