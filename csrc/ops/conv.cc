@@ -6,6 +6,7 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/product.h"
 #include "kernels/conv/reference.h"
 #include "ops/conv_tiles.h"
 #include "ops/conv_winograd.h"
@@ -24,6 +25,11 @@ conv::WinogradForm winograd2_form(int64_t taps) {
   return taps == 3 ? conv::WinogradForm::f2r3 : conv::WinogradForm::f2r5;
 }
 
+template <class T>
+const conv::Product<T>& product_kernel() {
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), product_table));
+}
+
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
 template <class T>
@@ -37,6 +43,8 @@ void correlate(const Correlation<T>& c, ConvAlgorithm algorithm) {
   }
   if (algorithm == ConvAlgorithm::groups)
     correlate_groups(c, tile_kernel<T>());
+  else if (c.epilogue.does_nothing() && is_pointwise(c))
+    correlate_pointwise(c, product_kernel<T>());
   else
     correlate_tiles(c, tile_kernel<T>());
 }

@@ -7,6 +7,7 @@
 
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/product.h"
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
 #include "ops/epilogue.h"
@@ -45,6 +46,12 @@ void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& k
 template <class T>
 void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+
+// A single tap, nowhere on padding, pixels neighbours in memory: lanes are output pixels.
+template <class T>
+bool is_pointwise(const Correlation<T>& correlation);
+template <class T>
+void correlate_pointwise(const Correlation<T>& correlation, const conv::Product<T>& kernel);
 
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>
