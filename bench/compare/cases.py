@@ -85,16 +85,14 @@ class Problem:
     @property
     def text(self) -> str:
         """The problem in a form that says everything, and equal for equal problems."""
+        shown = list(zip("dhw"[3 - self.rank :], self.axes, strict=True))
+        while len(shown) > 1 and shown[-1][1] == shown[-2][1]:  # told by its twin
+            shown.pop()
         named = [(f"g{self.g}" if self.g != 1 else "") + f"mb{self.mb}ic{self.ic}"]
-        letters = "dhw"[3 - self.rank :] if self.rank != 2 else "hw"
-        square = len(set(self.axes)) == 1
 
         def add(key: str, name: str, offset: int = 0, always: bool = True) -> None:
-            values = [value - offset for value in self.sizes(name)]
-            if not always and all(value == 1 - offset for value in values):
-                return
-            shown = [values[0]] if square else values
-            named.extend(f"{key}{a}{v}" for a, v in zip(letters, shown, strict=False))
+            if always or any(getattr(axis, name) != 1 for _, axis in shown):
+                named.extend(f"{key}{a}{getattr(axis, name) - offset}" for a, axis in shown)
 
         add("i", "input")
         if self.op == "conv":
@@ -119,6 +117,9 @@ _AXIS_FIELDS = {
     "p": "pad",
     "d": "dilation",
 }
+
+
+_AXIS_KEYS = {"conv": "iokspd", "pool": "iokspd", "resampling": "io", "bnorm": "i"}
 
 
 def parse_problem(text: str, op: str = "conv", alg: str = "") -> Problem:
@@ -153,7 +154,7 @@ def _finish(text: str, op: str, alg: str, given: dict[str, int], name: str) -> P
         raise ValueError(f"{text!r}: {op} needs ic" + (" and oc" if op == "conv" else " and no oc"))
     by_letter: dict[str, dict[str, int]] = {}
     for key, value in given.items():
-        if len(key) != 2 or key[0] not in _AXIS_FIELDS or key[1] not in "dhw":
+        if len(key) != 2 or key[0] not in _AXIS_KEYS[op] or key[1] not in "dhw":
             raise ValueError(f"{text!r}: unknown key {key!r} of {op}")
         by_letter.setdefault(key[1], {})[_AXIS_FIELDS[key[0]]] = value
     silent = {"stride": 1, "pad": 0, "dilation": 0}  # these alone do not make an axis

@@ -32,8 +32,8 @@ def result(value: Any) -> np.ndarray:
     return value[0] if isinstance(value, tuple) else value
 
 
-def set_threads(count: int) -> None:
-    striate.set_num_threads(count)
+def prepare(threads: int) -> None:
+    striate.set_num_threads(threads)
 
 
 def algorithm(problem: Problem, direction: str, layout: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .arrays import LAYOUTS
 from .cases import CLASSES, DIRECTIONS
+from .machine import UNLIMITED_PEERS
 from .results import (
     BEHIND,
     Case,
@@ -21,7 +22,7 @@ from .results import (
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; the first column is text, the others are numbers."""
     lines = [list(head), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     return "\n".join(
         "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |"
@@ -58,6 +59,10 @@ def heading(results: Results, cases: Sequence[Case]) -> str:
         + ", ".join(sorted({name for case in cases for name in case.peer.values()}))
         + ".",
     ]
+    measured = {row["peer"] for row in results.rows}
+    if unlimited := measured & UNLIMITED_PEERS.get(results.isa, set()):
+        names = ", ".join(sorted(unlimited))
+        lines.append(f"{names} cannot be held to {results.isa}, and counts for nothing here.")
     if limits := session.get("limits"):
         levels = ", ".join(f"{name} {rate / 1e9:.0f}" for name, _, rate in limits["levels"])
         lines.append(f"Limits: {limits['flops'] / 1e9:.0f} GFLOP/s; copy {levels} GB/s.")

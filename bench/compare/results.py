@@ -186,7 +186,7 @@ def compare(before: Results, after: Results) -> Comparison:
     for name in ("isa", "threads"):
         values = {session[name] for results in (before, after) for session in results.sessions}
         if len(values) > 1:
-            raise ValueError(f"the files cannot be compared: {name} {sorted(map(str, values))}")
+            raise ValueError(f"the files cannot be compared: {name} {sorted(values)}")
     peers: list[dict[Key, set[str]]] = [{}, {}]
     for known, results in zip(peers, (before, after), strict=True):
         for row in results.rows:

@@ -76,7 +76,7 @@ def run(
                 wrong += row["wrong"]
                 if file:
                     print(json.dumps(row), file=file, flush=True)
-                print(line(row), flush=True)
+                print(line(row, plan.isa), flush=True)
     if file:
         file.close()
     if left:
@@ -104,10 +104,10 @@ def load_sides(plan: Plan) -> dict[str, ModuleType]:
         except ImportError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
-        sides[name].set_threads(plan.threads)
+        sides[name].prepare(plan.threads)
     from . import ours
 
-    ours.set_threads(plan.threads)
+    ours.prepare(plan.threads)
     return sides
 
 
@@ -230,7 +230,7 @@ def check(
     }
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any], isa: str) -> str:
     """A row for the screen: ratio and milliseconds of each layout, and the peer's best."""
     ratios = results.ratios_of(row)
     layout, best = results.best_of(row["theirs"])
@@ -245,6 +245,8 @@ def line(row: dict[str, Any]) -> str:
     words.append(f"error {row['error']['ours']:.0e} / {row['error']['theirs']:.0e} ")
     chosen = list(dict.fromkeys(filter(None, row["algorithm"].values())))
     words.append(" ".join([*chosen, row["memory"] * (not chosen), row["case"]]))
+    if row["peer"] in machine.UNLIMITED_PEERS.get(isa, ()):
+        words.append(f" (not held to {isa})")
     words.append("  WRONG" if row["wrong"] else "  noisy" if row["noisy"] else "")
     return " ".join(words).rstrip()
 

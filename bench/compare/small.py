@@ -16,8 +16,8 @@ def report(threads: int) -> str:
     torch_side = peers.load("pytorch")
     from . import ours
 
-    torch_side.set_threads(threads)
-    ours.set_threads(threads)
+    torch_side.prepare(threads)
+    ours.prepare(threads)
     lines = []
     for title, unit, factor, calls in (
         ("conv2d 1x8x8x8, 8 -> 8, 3x3, padding 1", "us", 1e6, small_calls()),

@@ -1,6 +1,6 @@
 """The libraries that striate is compared with; each module maps a problem to calls, as `ours` does.
 
-A module has NAME, `set_threads(count)`, `calls(problem, direction, memory, operands)` (an empty
+A module has NAME, `prepare(threads)`, `calls(problem, direction, memory, operands)` (an empty
 dict where the library does not have the op) and `result(value)` (an ndarray).
 """
 

@@ -21,9 +21,9 @@ _core = ov.Core()
 _threads = 1
 
 
-def set_threads(count: int) -> None:
+def prepare(threads: int) -> None:
     global _threads
-    _threads = count
+    _threads = threads
 
 
 def result(value: Any) -> np.ndarray:

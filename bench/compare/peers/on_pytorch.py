@@ -14,11 +14,11 @@ from ..ours import EPS, Call
 
 NAME = "pytorch"
 aten = torch.ops.aten
-torch.set_grad_enabled(False)  # the gradients are called by name
 
 
-def set_threads(count: int) -> None:
-    torch.set_num_threads(count)
+def prepare(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)  # the gradients are called by name
 
 
 def result(value: Any) -> np.ndarray:
