@@ -189,5 +189,7 @@ void for_each_case(Body body) {
 
 /// The ops whose kernels have the bits of the reference: check_exact.cc.
 bool check_exact_ops(Isa isa);
+/// All algorithms of the convolution: check_conv.cc.
+bool check_convolutions(Isa isa);
 
 }  // namespace striate
