@@ -42,15 +42,15 @@ void train(const BatchNormProblem& p, const TensorView& input, const T* weight, 
            const TensorView& output, T* mean, T* var, T* gate) {
   const ChannelNumbers<T> k(p.channels);
   const Centres<T> centre(input);
-  const auto n = static_cast<double>(p.count);
+  const double share = 1 / static_cast<double>(p.count);  // of one element
   const auto prepare = [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) k.center()[c] = centre(c);
   };
   const auto finish = [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) {
-      const double shift = k.sum()[c] / n;  // of the mean from the centre
+      const double shift = k.sum()[c] * share;  // of the mean from the centre
       const double exact_mean = static_cast<double>(k.center()[c]) + shift;
-      double variance = (k.product()[c] - k.sum()[c] * shift) / n;
+      double variance = (k.product()[c] - k.sum()[c] * shift) * share;
       if (variance < 0) variance = 0;  // by rounding; a NaN stays
       mean[c] = static_cast<T>(exact_mean);
       var[c] = static_cast<T>(variance);
@@ -95,7 +95,7 @@ void gradients(const BatchNormProblem& p, const TensorView& input, const TensorV
                const T* mean, const T* var, const T* weight, const T* gate, bool training,
                const TensorView& grad_input, T* grad_weight, T* grad_bias) {
   const ChannelNumbers<T> k(p.channels);
-  const auto n = static_cast<double>(p.count);
+  const double share = 1 / static_cast<double>(p.count);  // of one element
   const auto prepare = [&](int64_t first, int64_t last) {
     std::copy(mean + first, mean + last, k.center() + first);
     if (!gate) return;
@@ -110,8 +110,8 @@ void gradients(const BatchNormProblem& p, const TensorView& input, const TensorV
       grad_weight[c] = static_cast<T>(k.product()[c] * inverse_std);
       k.grad_scale()[c] = static_cast<T>(scale);
       // What flows through mean and variance; nothing where they were given.
-      k.scale()[c] = static_cast<T>(-scale * inverse_std * inverse_std * k.product()[c] / n);
-      k.offset()[c] = static_cast<T>(-scale * k.sum()[c] / n);
+      k.scale()[c] = static_cast<T>(-scale * inverse_std * inverse_std * k.product()[c] * share);
+      k.offset()[c] = static_cast<T>(-scale * k.sum()[c] * share);
     }
   };
   NormPasses<T>{.x = input, .g = &grad_output, .out = &grad_input, .numbers = k, .relu = false,

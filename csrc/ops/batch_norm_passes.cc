@@ -1,6 +1,7 @@
 #include "ops/batch_norm_passes.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/cpu.h"
 #include "base/strided_loop.h"
@@ -12,8 +13,7 @@ constexpr int64_t kParts = 16;           // of the sums, at most; never a matter
 constexpr int64_t kPart = 64 * 1024;     // elements worth a part
 constexpr int64_t kGrain = 16 * 1024;    // elements of a task that maps, or of a block of channels
 constexpr int64_t kEnoughTasks = 16;     // channels, or blocks of them, for a pass by channels
-constexpr int64_t kColumns = 64;         // channels in a block of columns
-constexpr int64_t kDeepPixels = 2048;    // where a block of columns stays in L2 between the passes
+constexpr int64_t kFinishBlock = 128;    // channels of a task that finishes
 constexpr int64_t kNarrowRow = 64;       // rows of fewer channels are joined
 
 int64_t part_begin(int64_t total, int64_t part, int64_t parts) {
@@ -36,9 +36,7 @@ class Layout {
 
   void run() const {
     if (loop_.size() == 0) return pass_.prepare(0, channels_), pass_.finish(0, channels_);
-    if (rows_ && channels_ >= kColumns * kEnoughTasks / 2 && loop_.size() <= kDeepPixels)
-      by_columns();
-    else if (!rows_ && channels_ >= kEnoughTasks)
+    if (!rows_ && channels_ >= kEnoughTasks)
       by_channels();
     else
       by_parts();
@@ -57,44 +55,33 @@ class Layout {
       for (size_t i = 0; i < 3; ++i) at.get()[static_cast<int64_t>(i) * runs + r] = begin[i];
     }
     const int64_t block = std::clamp<int64_t>(kGrain / loop_.size(), 1, channels_ / kEnoughTasks);
-    for_blocks(block, [&](int64_t first, int64_t last) {
+    for_blocks(block, work(), [&](int64_t first, int64_t last) {
       norm::Args<T> a = args({0, 0, 0}, first, last - first, loop_.run_length());
       a.runs = runs;
       a.out_at = at.get();
       a.x_at = at.get() + runs;
       a.g_at = at.get() + 2 * runs;
-      take(first, last, [&](bool summing) { (summing ? sums_ : map_).runs(a); });
-    });
-  }
-
-  void by_columns() const {
-    for_blocks(kColumns, [&](int64_t first, int64_t last) {
-      take(first, last, [&](bool summing) {
-        loop_.for_each_run(0, loop_.size(), [&](const Begin& begin, int64_t count) {
-          (summing ? sums_ : map_).rows(args(begin, first, last - first, count));
-        });
-      });
+      pass_.prepare(first, last);
+      if (pass_.summed) {
+        clear_sums(first, last);
+        sums_.runs(a);
+      }
+      pass_.finish(first, last);
+      map_.runs(a);
     });
   }
 
   template <class Body>
-  void for_blocks(int64_t block, Body body) const {
+  void for_blocks(int64_t block, double work, Body body) const {
     const int64_t tasks = (channels_ + block - 1) / block;
-    parallel_for(tasks, workers_for(tasks, work()), FpMode::flush_denormals, [&](int64_t task, int) {
+    parallel_for(tasks, workers_for(tasks, work), FpMode::flush_denormals, [&](int64_t task, int) {
       body(task * block, std::min(channels_, (task + 1) * block));
     });
   }
 
-  template <class Pass>
-  void take(int64_t first, int64_t last, Pass pass) const {
-    pass_.prepare(first, last);
-    if (pass_.summed) {
-      std::fill(pass_.numbers.sum() + first, pass_.numbers.sum() + last, 0.0);
-      std::fill(pass_.numbers.product() + first, pass_.numbers.product() + last, 0.0);
-      pass(true);
-    }
-    pass_.finish(first, last);
-    pass(false);
+  void clear_sums(int64_t first, int64_t last) const {
+    std::fill(pass_.numbers.sum() + first, pass_.numbers.sum() + last, 0.0);
+    std::fill(pass_.numbers.product() + first, pass_.numbers.product() + last, 0.0);
   }
 
   // ---- parts of the elements, all channels ----------------------------------------------------------------
@@ -102,8 +89,10 @@ class Layout {
   void by_parts() const {
     pass_.prepare(0, channels_);
     pass_.numbers.repeat();
-    if (pass_.summed) sum_parts();
-    pass_.finish(0, channels_);
+    if (pass_.summed)
+      sum_parts();
+    else
+      pass_.finish(0, channels_);
     pass_.numbers.repeat();
     map_parts();
   }
@@ -136,7 +125,9 @@ class Layout {
 
   void sum_parts() const {
     const int64_t size = loop_.size();
-    const int64_t parts = std::clamp<int64_t>(size * channels_ / kPart, 1, std::min(kParts, size));
+    // A power of two shares itself out evenly as a rule.
+    const auto wanted = std::bit_ceil(static_cast<uint64_t>(size * channels_ / kPart));
+    const int64_t parts = std::min({static_cast<int64_t>(wanted), kParts, size});
     const int64_t joined = join();
     const int64_t columns = channels_ * joined;
     const int64_t pitch = padded_count<double>(columns);
@@ -154,16 +145,18 @@ class Layout {
              [&](const norm::Args<T>& a) { (rows_ ? sums_.rows : sums_.runs)(a); });
       });
     });
-    std::fill(pass_.numbers.sum(), pass_.numbers.sum() + channels_, 0.0);
-    std::fill(pass_.numbers.product(), pass_.numbers.product() + channels_, 0.0);
-    for (int64_t part = 0; part < parts; ++part)
-      for (int64_t row = 0; row < joined; ++row) {
-        const double* sum = partial.get() + 2 * part * pitch + row * channels_;
-        for (int64_t c = 0; c < channels_; ++c) {
+    const auto adds = static_cast<double>(2 * parts * joined + 40) * static_cast<double>(channels_);
+    for_blocks(kFinishBlock, adds, [&](int64_t first, int64_t last) {
+      clear_sums(first, last);
+      for (int64_t row = 0; row < parts * joined; ++row) {
+        const double* sum = partial.get() + 2 * (row / joined) * pitch + row % joined * channels_;
+        for (int64_t c = first; c < last; ++c) {
           pass_.numbers.sum()[c] += sum[c];
           pass_.numbers.product()[c] += sum[pitch + c];
         }
       }
+      pass_.finish(first, last);
+    });
   }
 
   void map_parts() const {

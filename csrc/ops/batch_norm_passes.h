@@ -5,9 +5,8 @@
 //
 // Sums are added in a fixed order that depends on shape and strides only. How the passes are laid out:
 //
-//   channels by themselves        a task takes a few channels through both passes, the second from its cache
-//   channels side by side, deep   the same with a block of columns             (many channels, few pixels)
-//   few or wide channels          all tasks sum parts of the elements, one thread finishes, all tasks map
+//   channels by themselves, many    a task takes a few channels through both passes, the second in its cache
+//   else                            all tasks sum parts of the elements, then finish, then map
 #pragma once
 
 #include "base/parallel.h"

@@ -256,8 +256,10 @@ void rows_of(const Args<T>& a) {
   constexpr int n = kLanes<T>;
   // As many as the registers hold: a gate takes five for each vector, the others three.
   constexpr int kVectors = STRIATE_REGISTERS >= 32 || kTerms != Terms::gated_grads ? 4 : 2;
-  for (int64_t first = 0; first < a.count; first += kChain) {
-    const int64_t rows = smaller<int64_t>(kChain, a.count - first);
+  // Long rows: fewer of them at a time, so that all columns of these pass while their pages are at hand.
+  const int64_t block = larger<int64_t>(kChain / 4, smaller<int64_t>(kChain, 32768 / a.channels));
+  for (int64_t first = 0; first < a.count; first += block) {
+    const int64_t rows = smaller<int64_t>(block, a.count - first);
     int64_t c = 0;
     for (; c + kVectors * n <= a.channels; c += kVectors * n)
       row_block<T, kTerms, kVectors>(a, first, rows, c);
