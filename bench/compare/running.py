@@ -11,6 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -57,30 +58,28 @@ def run(
         raise ValueError(f"{output} holds results of another instruction set or thread count")
     refuse_if_busy(limits, known)
     done = known.done()
-    file = _appending(output) if output else None
-    if file:
-        print(json.dumps(session), file=file, flush=True)
-    wrong = left = 0
-    for repeat in range(plan.repeats):
-        for problem in plan.problems:
-            operands = {layout: Operands(problem, layout) for layout in plan.layouts}
-            for direction, memory, name in settings(plan, problem, sides):
-                key = (problem.text, direction, memory, name, repeat)
-                if key in done:
-                    continue
-                if time.monotonic() - started > plan.limit_seconds:
-                    left += 1
-                    continue
-                row = measure(plan, ours, sides[name], problem, direction, memory, operands)
-                if row is None:
-                    continue
-                row |= {"repeat": repeat, "limit": bound(limits, problem, direction)}
-                wrong += row["wrong"]
-                if file:
-                    print(json.dumps(row), file=file, flush=True)
-                print(line(row, plan.isa), flush=True)
-    if file:
-        file.close()
+    with _appending(output) if output else nullcontext() as file:
+        if file:
+            print(json.dumps(session), file=file, flush=True)
+        wrong = left = 0
+        for repeat in range(plan.repeats):
+            for problem in plan.problems:
+                operands = {layout: Operands(problem, layout) for layout in plan.layouts}
+                for direction, memory, name in settings(plan, problem, sides):
+                    key = (problem.text, direction, memory, name, repeat)
+                    if key in done:
+                        continue
+                    if time.monotonic() - started > plan.limit_seconds:
+                        left += 1
+                        continue
+                    row = measure(plan, ours, sides[name], problem, direction, memory, operands)
+                    if row is None:
+                        continue
+                    row |= {"repeat": repeat, "limit": bound(limits, problem, direction)}
+                    wrong += row["wrong"]
+                    if file:
+                        print(json.dumps(row), file=file, flush=True)
+                    print(line(row, plan.isa), flush=True)
     if left:
         print(f"stopped after {plan.limit_seconds:g} s; up to {left} rows left for the next run")
     return wrong
