@@ -196,10 +196,16 @@ def pad(
 
 # ---- normalisation -------------------------------------------------------------------------------
 
-# `relu`: max(output, 0); then `gate` (2, C) is what the gradient needs of the forward pass, else None.
+# `relu`: max(output, 0); then `gate` (2, C) is what the gradient needs of the forward pass, else
+# None.
 
 def batch_norm_train(
-    input: Array, weight: Array | None, bias: Array | None, eps: float, relu: bool, out: Array | None
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    out: Array | None,
 ) -> tuple[Array, Array, Array, Array | None]: ...  # output, mean (C,), biased variance (C,), gate
 def batch_norm_infer(
     input: Array,

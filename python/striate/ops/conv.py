@@ -211,9 +211,10 @@ def conv2d(
         "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end.
     groups : int
     exact : bool
-        Only direct algorithms: every output is the rounded sum of its products. Otherwise float32 with
-        3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster and rounds
-        about twice as much; an infinity or NaN then reaches all outputs of the tiles that see it.
+        Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
+        with 3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster
+        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles that
+        see it.
     memory_format : {None, "contiguous", "channels_last"}
         Of the result; None keeps the input's.
     out : ndarray, optional
