@@ -85,6 +85,17 @@ class Variable:
         return self._version[0]
 
 
+def _may_share(result: Array, operand: Array) -> bool:
+    """Whether `result`, just made from `operand`, may lie in its memory.
+
+    Most results own theirs, or have it from the pool of buffers (a capsule); no need to ask then.
+    """
+    base = result.base
+    if result is not operand and (base is None or type(base).__name__ == "PyCapsule"):
+        return False
+    return np.may_share_memory(result, operand)
+
+
 class Rule(NamedTuple):
     """The gradient of one argument; `part` picks it from a rule that serves several at once."""
 
@@ -137,14 +148,23 @@ class Primitive:
             return self.function(*args)
         result = self.function(*[arg._data if isinstance(arg, Variable) else arg for arg in args])
         output, *constants = result if self.extra else (result,)
+        tensor = self.record(output, args, constants)
+        return (tensor, *constants) if self.extra else tensor
+
+    def record(self, output: Any, args: Sequence[Any], constants: Sequence[Any] = ()) -> Any:
+        """A Tensor of `output`, on the tape as the result of this primitive called with `args`.
+
+        For those who computed it in another way, such as several primitives in one pass.
+        """
         tensor = self.result._wrap(np.asarray(output))
-        for arg in args:
-            if isinstance(arg, Variable) and np.may_share_memory(tensor._data, arg._data):
+        variables = [arg for arg in args if isinstance(arg, Variable)]
+        for arg in variables:
+            if _may_share(tensor._data, arg._data):
                 tensor._version = arg._version  # a view changes when its base does
-        if is_recording(*args):
+        if _recording.get() and any(arg.requires_grad for arg in variables):
             tensor._node = Node(self, args, tensor, dict(zip(self.extra, constants, strict=True)))
             tensor.requires_grad = True
-        return (tensor, *constants) if self.extra else tensor
+        return tensor
 
 
 @overload
