@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -57,20 +59,37 @@ constexpr const char* kOp = "convolution";
 
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
+// Phases see almost the same windows, unless taps are far apart. Only then, or where there are too many to hold
+// tables for, each goes its own way.
 template <class T>
-void correlate(const Correlation<T>& c, Algorithm algorithm) {
-  if (algorithm == Algorithm::groups)
-    correlate_groups(c, tile_kernel<T>());
-  else if (is_pointwise(c))
-    correlate_pointwise(c, product_kernel<T>());
-  else
-    correlate_tiles(c, tile_kernel<T>());
+bool share_windows(const std::vector<Correlation<T>>& phases) {
+  constexpr size_t kMostPhases = 64;
+  if (phases.size() > kMostPhases) return false;
+  for (const Correlation<T>& c : phases)
+    for (const CorrelationAxis& a : c.axes)
+      if (phases.size() > 1 && a.dilation != 1 && a.taps > 1) return false;
+  return true;
+}
+
+// Correlations that share their input, merged into one walk over it where that reads less.
+template <class T>
+void correlate(const std::vector<Correlation<T>>& phases, Algorithm algorithm) {
+  if (algorithm == Algorithm::groups) {
+    for (const Correlation<T>& c : phases) correlate_groups(c, tile_kernel<T>());
+  } else if (phases.size() == 1 && is_pointwise(phases[0])) {
+    correlate_pointwise(phases[0], product_kernel<T>());
+  } else if (share_windows(phases)) {
+    correlate_tiles(std::span(phases), tile_kernel<T>(), product_kernel<T>());
+  } else {
+    for (const Correlation<T>& c : phases)
+      correlate_tiles(std::span(&c, 1), tile_kernel<T>(), product_kernel<T>());
+  }
 }
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
                        const T* bias, const TensorView& output, Algorithm algorithm) {
-  correlate<T>({.axes = correlation_axes(p),
+  correlate<T>({{.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
                 .ic = p.ic_group(),
@@ -84,7 +103,7 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .weight_tap = {weight.stride[kD], weight.stride[kH], weight.stride[kW]},
                 .bias = bias,
                 .output = output.as<T>(),
-                .output_stride = strides_of(output)},
+                .output_stride = strides_of(output)}},
                algorithm);
 }
 
@@ -157,7 +176,7 @@ void fill_channels(const TensorView& view, const T* values) {
 template <class T>
 void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
                           const T* bias, const TensorView& grad_input, Algorithm algorithm) {
-  const auto run = [&](const std::array<const Phase*, 3>& phase) {
+  const auto correlation = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
     auto out_stride = strides_of(grad_input);
     T* out = grad_input.as<T>();
@@ -182,13 +201,15 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
     c.bias = bias;
     c.output = out;
     c.output_stride = out_stride;
-    correlate(c, algorithm);
+    return c;
   };
   const Phases depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
   if (depth.gap || height.gap || width.gap) fill_channels<T>(grad_input, bias);
+  std::vector<Correlation<T>> phases;
   for (const Phase& d : depth.reached)
     for (const Phase& h : height.reached)
-      for (const Phase& w : width.reached) run({&d, &h, &w});
+      for (const Phase& w : width.reached) phases.push_back(correlation({&d, &h, &w}));
+  if (!phases.empty()) correlate(phases, algorithm);
 }
 
 template <class T>

@@ -89,7 +89,7 @@ template <class T>
 STRIATE_INLINE void transpose_run(const T* from, int64_t from_row, int rows, int columns, T* to,
                                   int64_t to_column) {
   constexpr int n = kLanes<T>;
-  if (rows == 1 || columns == 1) {
+  if (rows < 4 || columns < 4) {  // not worth a square
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < columns; ++c) to[c * to_column + r] = from[r * from_row + c];
     return;
