@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
@@ -40,9 +41,11 @@ struct Correlation {
 /// A vector instruction does about this many multiply-adds (for workers_for).
 inline constexpr double kMacsPerInstruction = 8;
 
-// Lanes are the output channels of a group.
+// Lanes are the output channels of a group. Several correlations (phases) share their input: they differ in axes
+// (but not in stride), weights' taps and output.
 template <class T>
-void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
+void correlate_tiles(std::span<const Correlation<T>> phases, const conv::Kernel<T>& packer,
+                     const conv::Product<T>& kernel);
 template <class T>
 void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);

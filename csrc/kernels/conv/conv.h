@@ -107,7 +107,6 @@ struct Kernel {
   int lanes;  // output channels in one lane block
   void (*pack)(const PackArgs<T>&) noexcept;
   void (*pack_weight)(const PackWeightArgs<T>&) noexcept;
-  void (*tile)(const TileArgs<T>&) noexcept;
   void (*store)(const StoreArgs<T>&) noexcept;
   void (*weight_tile)(const WeightTileArgs<T>&) noexcept;
   // The same with a group in each lane: the slab is [d][h][w][lane], and taps of a run are `lanes` apart.

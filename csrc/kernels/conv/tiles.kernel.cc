@@ -7,7 +7,7 @@
 // (With 32 registers more would fit, but ten row addresses and the counters are all the address registers
 // that x86-64 has; an eleventh is spilled into the loop.)
 #include "kernels/conv/conv.h"
-#include "simd/vec.h"
+#include "kernels/conv/moves.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
@@ -188,38 +188,6 @@ void weight_tile(const WeightTileArgs<T>& a) noexcept {
 
 // ---- pack -------------------------------------------------------------------------------------------
 
-template <class T>
-STRIATE_INLINE void copy_run(const T* from, T* to, int count) {
-  using V = native<T>;
-  int i = 0;
-  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load<V>(from + i));
-  for (; i < count; ++i) to[i] = from[i];
-}
-
-// rows x columns matrix, unit column stride in `from`, to unit row stride in `to`.
-template <class T>
-STRIATE_INLINE void transpose_run(const T* from, int64_t from_row, int rows, int columns, T* to,
-                                  int64_t to_column) {
-  constexpr int n = kLanes<T>;
-  using V = native<T>;
-  int r = 0;
-  for (; r + n <= rows; r += n) {
-    int c = 0;
-    for (; c + n <= columns; c += n) {
-      V block[n];
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) block[i] = load<V>(from + (r + i) * from_row + c);
-      transpose<T, n>(block);
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) store(to + (c + i) * to_column + r, block[i]);
-    }
-    for (; c < columns; ++c)
-      for (int i = 0; i < n; ++i) to[c * to_column + r + i] = from[(r + i) * from_row + c];
-  }
-  for (; r < rows; ++r)
-    for (int c = 0; c < columns; ++c) to[c * to_column + r] = from[r * from_row + c];
-}
-
 // Slab elements [begin, end) of one row, one by one.
 template <class T>
 void pack_elements(const PackArgs<T>& a, const T* src, T* slab, int begin, int end) {
@@ -243,7 +211,9 @@ void pack_row(const PackArgs<T>& a, const T* src, T* slab) {
   const bool dense_run = count > 0 && a.run_step == 1;
   const T* run = count > 0 ? src + a.map_w[a.run_begin] * a.src_w : src;
   T* to = slab + a.run_begin * a.slab_w;
-  if (dense_run && a.src_w == 1 && a.slab_w == 1) {
+  if (dense_run && a.src_c == 1 && a.slab_c == 1 && a.src_w == a.channels && a.slab_w == a.channels) {
+    copy_run(run, to, count * a.channels);
+  } else if (dense_run && a.src_w == 1 && a.slab_w == 1) {
     for (int c = 0; c < a.channels; ++c) copy_run(run + c * a.src_c, to + c * a.slab_c, count);
   } else if (dense_run && a.src_w == 1 && a.slab_c == 1) {
     transpose_run(run, a.src_c, a.channels, count, to, a.slab_w);
@@ -263,6 +233,8 @@ void pack(const PackArgs<T>& a) noexcept {
       T* slab = a.slab + d * a.slab_d + h * a.slab_h;
       if (a.map_d[d] >= 0 && a.map_h[h] >= 0) {
         pack_row(a, a.src + a.map_d[d] * a.src_d + a.map_h[h] * a.src_h, slab);
+      } else if (a.slab_c == 1 && a.slab_w == a.channels) {
+        __builtin_memset(slab, 0, static_cast<size_t>(a.w) * a.channels * sizeof(T));
       } else {
         for (int w = 0; w < a.w; ++w)
           for (int c = 0; c < a.channels; ++c) slab[w * a.slab_w + c * a.slab_c] = 0;
@@ -364,7 +336,6 @@ constexpr conv::Kernel<T> kernel() {
   return {kBlock<T>,
           pack<T>,
           pack_weight<T>,
-          tile<Lane::channel, T>,
           store<T>,
           weight_tile<Lane::channel, T>,
           tile<Lane::group, T>,
