@@ -207,14 +207,19 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
 
 template <class T>
 void run_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                     const TensorView& grad_weight, const char* force) {
-  if (grad_weight.size() == 0) return;
-  if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
+                     const TensorView& grad_weight, T* bias_grad, const char* force) {
+  const bool empty = grad_weight.size() == 0 || grad_output.size() == 0;
+  const Algorithm algorithm =
+      empty ? Algorithm::reference : choose(kOp, kRows, force, p, ConvDirection::weight_grad);
+  if (bias_grad && algorithm != Algorithm::tiles)
+    channel_sum(grad_output, {.data = bias_grad, .dtype = p.dtype, .rank = 1, .shape = {p.oc}, .stride = {1}});
+  if (empty) return fill_channels<T>(grad_weight, nullptr);
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
+  switch (algorithm) {
     case Algorithm::groups:
-      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
     case Algorithm::tiles:
-      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, bias_grad, kernel);
     case Algorithm::reference:
       return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
   }
@@ -243,11 +248,11 @@ void conv_input_grad(const ConvProblem& p, const TensorView& weight, const Tenso
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                      const TensorView& grad_weight, const char* force) {
+                      const TensorView& grad_weight, void* bias_grad, const char* force) {
   if (p.dtype == DType::f32)
-    run_weight_grad<float>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<float*>(bias_grad), force);
   else
-    run_weight_grad<double>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<double*>(bias_grad), force);
 }
 
 }  // namespace striate

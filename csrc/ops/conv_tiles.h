@@ -7,6 +7,7 @@
 
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/weight_tiles.h"
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
 
@@ -42,14 +43,15 @@ template <class T>
 void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
 template <class T>
 void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
-                       const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+                       const TensorView& grad_weight, T* bias_grad, const conv::WeightKernel<T>& kernel);
 
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>
 void correlate_groups(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
 template <class T>
 void weight_grad_groups(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
-                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+                        const TensorView& grad_weight, const conv::Kernel<T>& kernel,
+                        const conv::WeightKernel<T>& weight_kernel);
 
 /// The axes of the forward correlation.
 inline CorrelationAxes correlation_axes(const ConvProblem& problem) {
