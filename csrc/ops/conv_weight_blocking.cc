@@ -6,9 +6,10 @@ namespace striate {
 namespace {
 
 constexpr int64_t kBlockBytes = 24 * 1024;      // a lane block of a tile stays in L1 ...
-constexpr int64_t kSlabBytes = 256 * 1024;      // ... while the slab streams through it from L2,
-constexpr int64_t kPanelBytes = 192 * 1024;     // as do all lane blocks, one after the other
+constexpr int64_t kSlabBytes = 288 * 1024;      // ... while the slab streams through it from L2,
+constexpr int64_t kPanelBytes = 384 * 1024;     // as do all lane blocks, one after the other
 constexpr int64_t kSumBytes = 384 * 1024;       // touched once a tile
+constexpr int64_t kLeastPixels = 256;           // a tile of fewer spends too much on its sums
 constexpr int64_t kPartialBytes = 32 << 20;     // all parts together
 constexpr int64_t kEnoughTasks = 16;
 constexpr double kSmallTask = 1e6;              // multiply-adds
@@ -33,7 +34,7 @@ double block_cost(int64_t channels, int64_t lanes) {
 
 PixelGrid choose_grid(const WeightShape& s, SlabLayout layout, int64_t lanes, int64_t size) {
   const auto& [d, h, w] = s.axes;
-  const int64_t most = std::max<int64_t>(16, kBlockBytes / (lanes * size));
+  const int64_t most = std::max(kLeastPixels, kBlockBytes / (lanes * size));
   PixelGrid grid{s.n, d.out, h.out, w.out, 1, 1, even_piece(w.out, most)};
   grid.rows = even_piece(h.out, std::max<int64_t>(1, most / grid.cols));
   // A slab of a single channel that is too large: rows first, columns only where it is far too large.
@@ -41,7 +42,7 @@ PixelGrid choose_grid(const WeightShape& s, SlabLayout layout, int64_t lanes, in
     grid.rows = even_piece(h.out, ceil_div(grid.rows, 2));
   while (grid.cols > 1 && slab_channel(s.axes, grid, layout) * size > kSlabBytes)
     grid.cols = even_piece(w.out, ceil_div(grid.cols, 2));
-  if (layout != SlabLayout::lines && grid.rows == h.out && grid.cols == w.out)
+  if (grid.rows == h.out && grid.cols == w.out)
     grid.images = even_piece(s.n, std::max<int64_t>(1, most / (grid.rows * grid.cols)));
   return grid;
 }

@@ -19,7 +19,7 @@ PixelGrid::Tile PixelGrid::tile(int64_t index) const {
 
 namespace {
 
-constexpr int64_t kNarrow = 16;  // pixels: shorter runs cost more than the copies that make longer ones
+constexpr int64_t kNarrow = 3;  // pixels: only such short runs cost more than the copies that make longer ones
 
 // Input rows of a tile in planes, so ordered that the rows of one tap are neighbours: all those that are equal
 // modulo the stride together; or, where taps lie far apart, those of each tap by themselves.
@@ -64,7 +64,8 @@ int64_t slab_channel(const CorrelationAxes& axes, const PixelGrid& grid, SlabLay
     case SlabLayout::planes:
       return axes[0].taps * axes[2].taps * grid.images * PlaneRows(grid.rows, axes[1]).count * grid.cols;
     case SlabLayout::lines:
-      return axes[0].taps * slab_axis(grid.rows, axes[1]).extent * slab_axis(grid.cols, axes[2]).extent;
+      return grid.images * axes[0].taps * slab_axis(grid.rows, axes[1]).extent *
+             slab_axis(grid.cols, axes[2]).extent;
   }
   return 0;
 }
@@ -98,7 +99,7 @@ WeightSlab<T>::WeightSlab(const CorrelationAxes& axes, const PixelGrid& grid, Sl
   slab_ = Scratch<T>(layout == SlabLayout::lines ? channel * channels
                                                  : padded_count<T>(channel / planes) * planes * channels);
   row_offset_ = Scratch<int32_t>(channels * axes[0].taps * axes[1].taps * axes[2].taps);
-  run_offset_ = Scratch<int32_t>(std::max(grid.images, grid.rows));
+  run_offset_ = Scratch<int32_t>(grid.images * grid.rows);
 }
 
 template <class T>
@@ -208,13 +209,14 @@ void WeightSlab<T>::pack_lines(const conv::WeightKernel<T>& kernel, const Channe
   const SlabAxis rows = slab_axis(tile.rows, h), cols = slab_axis(tile.cols, w);
   const int64_t line_step = channels * cols.extent;
   T* to = slab_.get();
-  for (int64_t kd = 0; kd < d.taps; ++kd)
-    for (int64_t i = 0; i < rows.extent; ++i, to += line_step) {
-      const int64_t row = rows.dense ? i : i / h.taps * h.stride + i % h.taps * h.dilation;
-      pack_line(kernel, from, channels, tile.image, tile.depth * d.stride + kd * d.dilation - d.pad,
-                tile.row * h.stride + row - h.pad, tile.col * w.stride - w.pad, 1, cols.extent, to,
-                cols.extent, false);
-    }
+  for (int64_t image = 0; image < tile.images; ++image)
+    for (int64_t kd = 0; kd < d.taps; ++kd)
+      for (int64_t i = 0; i < rows.extent; ++i, to += line_step) {
+        const int64_t row = rows.dense ? i : i / h.taps * h.stride + i % h.taps * h.dilation;
+        pack_line(kernel, from, channels, tile.image + image,
+                  tile.depth * d.stride + kd * d.dilation - d.pad, tile.row * h.stride + row - h.pad,
+                  tile.col * w.stride - w.pad, 1, cols.extent, to, cols.extent, false);
+      }
   int32_t* offset = row_offset_.get();
   for (int64_t c = 0; c < channels; ++c)
     for (int64_t kd = 0; kd < d.taps; ++kd)
@@ -222,9 +224,11 @@ void WeightSlab<T>::pack_lines(const conv::WeightKernel<T>& kernel, const Channe
         for (int64_t kw = 0; kw < w.taps; ++kw)
           *offset++ = static_cast<int32_t>((kd * rows.extent + kh * rows.tap_step) * line_step +
                                            c * cols.extent + kw * cols.tap_step);
-  for (int64_t i = 0; i < tile.rows; ++i)
-    run_offset_.get()[i] = static_cast<int32_t>(i * rows.pixel_step * line_step);
-  runs = static_cast<int>(tile.rows);
+  int32_t* line = run_offset_.get();
+  for (int64_t image = 0; image < tile.images; ++image)
+    for (int64_t i = 0; i < tile.rows; ++i)
+      *line++ = static_cast<int32_t>((image * d.taps * rows.extent + i * rows.pixel_step) * line_step);
+  runs = static_cast<int>(tile.images * tile.rows);
   run = static_cast<int>(tile.cols);
   step = static_cast<int>(cols.pixel_step);
 }
@@ -235,21 +239,48 @@ void pack_lane_blocks(const conv::WeightKernel<T>& kernel, const ChannelView<T>&
   const auto& s = from.stride;
   const T* first = from.data + tile.image * s[kN] + tile.depth * s[kD] + tile.row * s[kH] + tile.col * s[kW];
   const PixelRuns lines(tile, s);
-  for (int64_t c = 0; c < channels; c += kernel.lanes, to += block_stride) {
-    const int64_t used = std::min<int64_t>(kernel.lanes, channels - c);
-    const int64_t width = used <= kernel.lanes / 2 ? kernel.lanes / 2 : kernel.lanes;
-    T* line = to;
-    for (int64_t i = 0; i < lines.count[0]; ++i)
-      for (int64_t j = 0; j < lines.count[1]; ++j, line += lines.pixels * width)
-        kernel.pack_lanes({.from = first + c * s[kC] + i * lines.step[0] + j * lines.step[1],
-                           .from_c = s[kC],
-                           .from_w = lines.pixel_step,
-                           .channels = static_cast<int>(used),
-                           .pixels = static_cast<int>(lines.pixels),
-                           .to = line});
-  }
+  int64_t pixel = 0;
+  for (int64_t i = 0; i < lines.count[0]; ++i)
+    for (int64_t j = 0; j < lines.count[1]; ++j, pixel += lines.pixels)
+      kernel.pack_lanes({.from = first + i * lines.step[0] + j * lines.step[1],
+                         .from_c = s[kC],
+                         .from_w = lines.pixel_step,
+                         .channels = static_cast<int>(channels),
+                         .first_pixel = static_cast<int>(pixel),
+                         .pixels = static_cast<int>(lines.pixels),
+                         .to = to,
+                         .to_block = block_stride});
 }
 
+template <class T>
+void prefetch_tile(const ChannelView<T>& from, int64_t channels, const std::array<int64_t, 5>& extent,
+                   const PixelGrid::Tile& tile, int64_t share, int64_t shares) {
+  constexpr int64_t line = 64 / sizeof(T);
+  const auto& s = from.stride;
+  // A line of memory holds neighbouring pixels of a channel or neighbouring channels of a pixel; arrays where
+  // neither are neighbours are left alone.
+  const bool channels_adjoin = s[kC] == 1 && s[kW] != 1;
+  if (!channels_adjoin && s[kW] != 1 && s[kW] != 2) return;
+  const int64_t begin = channels * share / shares, end = channels * (share + 1) / shares;
+  const int64_t rows = std::min(tile.rows, extent[kH] - tile.row);
+  const int64_t cols = std::min(tile.cols, extent[kW] - tile.col);
+  for (int64_t image = tile.image; image < tile.image + tile.images; ++image)
+    for (int64_t h = tile.row; h < tile.row + rows; ++h) {
+      const T* row = from.data + image * s[kN] + tile.depth * s[kD] + h * s[kH] + tile.col * s[kW];
+      if (channels_adjoin) {
+        for (int64_t w = 0; w < cols; ++w)
+          for (int64_t c = begin; c < end; c += line) __builtin_prefetch(row + w * s[kW] + c, 0, 2);
+      } else {
+        for (int64_t c = begin; c < end; ++c)
+          for (int64_t w = 0; w < cols * s[kW]; w += line) __builtin_prefetch(row + c * s[kC] + w, 0, 2);
+      }
+    }
+}
+
+template void prefetch_tile(const ChannelView<float>&, int64_t, const std::array<int64_t, 5>&,
+                            const PixelGrid::Tile&, int64_t, int64_t);
+template void prefetch_tile(const ChannelView<double>&, int64_t, const std::array<int64_t, 5>&,
+                            const PixelGrid::Tile&, int64_t, int64_t);
 template class WeightSlab<float>;
 template class WeightSlab<double>;
 template void pack_lane_blocks(const conv::WeightKernel<float>&, const ChannelView<float>&, int64_t,

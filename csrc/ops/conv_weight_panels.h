@@ -7,7 +7,7 @@
 //      planes   [kd][kw][channel][image][input row][col]    narrow images: a copy for each kernel column, so
 //                                                           that kernel rows are whole lines apart and a run
 //                                                           holds all pixels of an image
-//      lines    [kd][input row][channel][input col]         wide images: a run is a row of pixels
+//      lines    [image][kd][input row][channel][input col]  wide images: a run is a row of pixels
 #pragma once
 
 #include <array>
@@ -88,6 +88,11 @@ class WeightSlab {
   Scratch<T> slab_;
   Scratch<int32_t> row_offset_, run_offset_;
 };
+
+/// Asks the caches for part `share` of `shares` of what a tile will read from an array of the given extent.
+template <class T>
+void prefetch_tile(const ChannelView<T>& from, int64_t channels, const std::array<int64_t, 5>& extent,
+                   const PixelGrid::Tile& tile, int64_t share, int64_t shares);
 
 /// [lane block][pixel][lane], a last block of one vector as narrow as that.
 template <class T>

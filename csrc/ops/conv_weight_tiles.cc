@@ -128,11 +128,19 @@ class WeightGrad {
     T* sums = b_.parts > 1 ? sums_at(chunk, part) : ws.sums.get();
     const int64_t begin = tiles_ * part / b_.parts;
     const int64_t end = tiles_ * (part + 1) / b_.parts;
-    for (int64_t tile = begin; tile < end; ++tile) {
-      add_tile(c, b_.grid.tile(tile), ws, sums, tile > begin);
-      if (bias_grad_ && c.first_of_others) add_bias(c, b_.grid.tile(tile).pixels(), ws, part);
+    for (int64_t index = begin; index < end; ++index) {
+      const PixelGrid::Tile tile = b_.grid.tile(index);
+      pack(c, tile, ws);
+      if (bias_grad_ && c.first_of_others) add_bias(c, tile.pixels(), ws, part);
+      const bool last = b_.parts == 1 && index == end - 1;
+      for (int64_t block = 0; block * lanes_ < c.lane_count; ++block) {
+        // Results come from far away: ask for them before the product, write them after it.
+        if (last) prefetch_results(c, block);
+        if (index + 1 < end) prefetch_operands(c, b_.grid.tile(index + 1), block);
+        multiply(c, block, ws, sums, index > begin);
+        if (last) put(c, block, 0, c.row_count, sums);
+      }
     }
-    if (b_.parts == 1) put(c, 0, c.row_count, sums);
   }
 
   int64_t pieces() const {
@@ -145,11 +153,12 @@ class WeightGrad {
     const int64_t begin = c.row_count * piece / pieces(), end = c.row_count * (piece + 1) / pieces();
     T* sums = sums_at(chunk, 0);
     const int64_t first = begin * s_.taps * lanes_, count = (end - begin) * s_.taps * lanes_;
-    for (int64_t block = 0; block < ceil_div(c.lane_count, lanes_); ++block)
+    for (int64_t block = 0; block * lanes_ < c.lane_count; ++block) {
       for (int64_t part = 1; part < b_.parts; ++part)
         kernel_.add(sums_at(chunk, part) + block * block_stride_ + first, count,
                     sums + block * block_stride_ + first);
-    put(c, begin, end, sums);
+      put(c, block, begin, end, sums);
+    }
   }
 
   void finish_bias() const {
@@ -182,13 +191,38 @@ class WeightGrad {
     return sums_.get() + (chunk * b_.parts + part) * chunk_stride_;
   }
 
-  void add_tile(const Chunk& c, const PixelGrid::Tile& tile, Workspace<T>& ws, T* sums,
-                bool accumulate) const {
-    const int64_t row = c.group * s_.row_channels + c.row, lane = c.group * s_.lane_channels + c.lane;
-    ws.slab.pack(kernel_, {p_.row_data + row * p_.row_stride[kC], p_.row_stride}, c.row_count, tile);
-    pack_lane_blocks<T>(kernel_, {p_.lane_data + lane * p_.lane_stride[kC], p_.lane_stride}, c.lane_count, tile,
-                        ws.lanes.get(), panel_stride_);
+  ChannelView<T> row_view(const Chunk& c) const {
+    const int64_t channel = c.group * s_.row_channels + c.row;
+    return {p_.row_data + channel * p_.row_stride[kC], p_.row_stride};
+  }
+  ChannelView<T> lane_view(const Chunk& c) const {
+    const int64_t channel = c.group * s_.lane_channels + c.lane;
+    return {p_.lane_data + channel * p_.lane_stride[kC], p_.lane_stride};
+  }
+
+  void pack(const Chunk& c, const PixelGrid::Tile& tile, Workspace<T>& ws) const {
+    ws.slab.pack(kernel_, row_view(c), c.row_count, tile);
+    pack_lane_blocks(kernel_, lane_view(c), c.lane_count, tile, ws.lanes.get(), panel_stride_);
+  }
+
+  // What the next tile reads, a share during the product of each lane block. Of an input window that is all but
+  // the rows that it has in common with this tile.
+  void prefetch_operands(const Chunk& c, const PixelGrid::Tile& next, int64_t block) const {
     const int64_t blocks = ceil_div(c.lane_count, lanes_);
+    const auto& [d, h, w] = s_.axes;
+    PixelGrid::Tile window = next;
+    window.depth = std::min(next.depth * d.stride, d.in - 1);
+    window.row *= h.stride;
+    window.rows *= h.stride;
+    window.col *= w.stride;
+    window.cols *= w.stride;
+    prefetch_tile(row_view(c), c.row_count, {0, 0, 0, h.in, w.in}, window, block, blocks);
+    prefetch_tile(lane_view(c), c.lane_count, {0, 0, 0, h.out, w.out}, next, block, blocks);
+  }
+
+  int64_t lanes_used(const Chunk& c, int64_t block) const { return std::min(lanes_, c.lane_count - block * lanes_); }
+
+  void multiply(const Chunk& c, int64_t block, const Workspace<T>& ws, T* sums, bool accumulate) const {
     kernel_.tile({.slab = ws.slab.data(),
                   .row_offset = ws.slab.row_offsets(),
                   .rows = static_cast<int>(c.row_count * s_.taps),
@@ -196,11 +230,11 @@ class WeightGrad {
                   .runs = ws.slab.runs,
                   .run = ws.slab.run,
                   .step = ws.slab.step,
-                  .grad = ws.lanes.get(),
+                  .grad = ws.lanes.get() + block * panel_stride_,
                   .grad_block_stride = panel_stride_,
-                  .lane_blocks = static_cast<int>(blocks),
-                  .last_block_channels = static_cast<int>(c.lane_count - (blocks - 1) * lanes_),
-                  .acc = sums,
+                  .lane_blocks = 1,
+                  .last_block_channels = static_cast<int>(lanes_used(c, block)),
+                  .acc = sums + block * block_stride_,
                   .acc_block_stride = block_stride_,
                   .accumulate = accumulate});
   }
@@ -212,34 +246,56 @@ class WeightGrad {
                                static_cast<int>(pixels), sums + c.row);
     for (int64_t block = 0; block * lanes_ < c.lane_count; ++block)
       kernel_.add_lanes(ws.lanes.get() + block * panel_stride_, static_cast<int>(pixels),
-                        static_cast<int>(std::min(lanes_, c.lane_count - block * lanes_)),
+                        static_cast<int>(lanes_used(c, block)),
                         sums + c.lane + block * lanes_);
   }
 
-  // The sums of row channels [begin, end) of a chunk.
-  void put(const Chunk& c, int64_t begin, int64_t end, const T* sums) const {
+  int64_t row_step() const { return out_.stride[p_.grad_is_rows ? kN : kC]; }
+  int64_t lane_step() const { return out_.stride[p_.grad_is_rows ? kC : kN]; }
+  T* result(const Chunk& c, int64_t block) const {
+    return out_.as<T>() + c.group * grad_channels() * out_.stride[kN] + c.row * row_step() +
+           (c.lane + block * lanes_) * lane_step();
+  }
+  // Rows are (channel, tap): with the usual dense weights a chunk is one run of channels * taps.
+  bool rows_adjoin() const {
+    const auto& [d, h, w] = s_.axes;
+    const auto& s = out_.stride;
+    return !p_.grad_is_rows && s[kC] == s_.taps &&
+           (s_.taps == 1 || (s[kW] == 1 && s[kH] == w.taps && s[kD] == h.taps * w.taps));
+  }
+
+  void prefetch_results(const Chunk& c, int64_t block) const {
+    constexpr int64_t line = 64 / sizeof(T);
+    const int64_t lanes = lanes_used(c, block);
+    const T* out = result(c, block);
+    const auto ask = [](const T* from, int64_t count) {
+      for (int64_t i = 0; i < count; i += line) __builtin_prefetch(from + i, 1, 2);
+    };
+    if (rows_adjoin())
+      for (int64_t lane = 0; lane < lanes; ++lane) ask(out + lane * lane_step(), c.row_count * s_.taps);
+    else if (lane_step() == 1)
+      for (int64_t row = 0; row < c.row_count; ++row) ask(out + row * row_step(), lanes);
+  }
+
+  // The sums of row channels [begin, end) of a lane block.
+  void put(const Chunk& c, int64_t block, int64_t begin, int64_t end, const T* sums) const {
     const auto s = strides_of(out_);
-    const int64_t row_step = p_.grad_is_rows ? s[kN] : s[kC], lane_step = p_.grad_is_rows ? s[kC] : s[kN];
-    const int64_t group_step = (p_.grad_is_rows ? s_.row_channels : s_.lane_channels) * s[kN];
-    T* out = out_.as<T>() + c.group * group_step + (c.row + begin) * row_step + c.lane * lane_step;
+    T* out = result(c, block) + begin * row_step();
     const auto put_rows = [&](int64_t first, int64_t rows, T* to, int64_t out_row) {
-      kernel_.put({.acc = sums + (begin * s_.taps + first) * lanes_,
-                   .acc_block_stride = block_stride_,
+      kernel_.put({.acc = sums + block * block_stride_ + (begin * s_.taps + first) * lanes_,
                    .rows = static_cast<int>(rows),
-                   .channels = static_cast<int>(c.lane_count),
+                   .channels = static_cast<int>(lanes_used(c, block)),
                    .out = to,
-                   .out_lane = lane_step,
+                   .out_lane = lane_step(),
                    .out_row = out_row});
     };
-    if (s_.taps == 1) return put_rows(0, end - begin, out, row_step);
-    // Rows are (channel, tap): with the usual dense weights a chunk is one run of channels * taps.
+    if (rows_adjoin()) return put_rows(0, (end - begin) * s_.taps, out, 1);
+    if (s_.taps == 1) return put_rows(0, end - begin, out, row_step());
     const auto& [d, h, w] = s_.axes;
-    if (s[kW] == 1 && s[kH] == w.taps && s[kD] == h.taps * w.taps && s[kC] == s_.taps)
-      return put_rows(0, (end - begin) * s_.taps, out, 1);
     for (int64_t i = 0, first = 0; i < end - begin; ++i)
       for (int64_t kd = 0; kd < d.taps; ++kd)
         for (int64_t kh = 0; kh < h.taps; ++kh, first += w.taps)
-          put_rows(first, w.taps, out + i * row_step + kd * s[kD] + kh * s[kH], s[kW]);
+          put_rows(first, w.taps, out + i * row_step() + kd * s[kD] + kh * s[kH], s[kW]);
   }
 
   const Product<T>& p_;
@@ -257,9 +313,40 @@ class WeightGrad {
 
 }  // namespace
 
+// A kernel that covers its whole input, as in the first linear layer of a network: its taps are channels of a
+// single pixel, where they are evenly spaced in both arrays.
+void make_taps_channels(ConvProblem& p, TensorView& input, TensorView& grad_weight) {
+  const int64_t taps = p.taps();
+  if (taps == 1) return;
+  int64_t inner = 1, x_step = 0, w_step = 0;  // taps so far, and how far apart they are
+  for (size_t i = 3; i-- > 0;) {
+    const ConvAxis& a = p.axis[i];
+    if (a.out != 1 || a.pad != 0 || (a.kernel - 1) * a.dilation >= a.in) return;
+    if (a.kernel == 1) continue;
+    const int64_t x = input.stride[i + 2] * a.dilation, w = grad_weight.stride[i + 2];
+    if (inner == 1) {
+      x_step = x;
+      w_step = w;
+    } else if (x != inner * x_step || w != inner * w_step) {
+      return;
+    }
+    inner *= a.kernel;
+  }
+  if (p.ic_group() > 1 && (input.stride[kC] != taps * x_step || grad_weight.stride[kC] != taps * w_step))
+    return;
+  if (p.g > 1 && input.stride[kC] != taps * x_step) return;
+  p.ic *= taps;
+  p.axis = {};
+  input.stride[kC] = x_step;
+  grad_weight.stride[kC] = w_step;
+}
+
 template <class T>
-void weight_grad_tiles(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                       const TensorView& grad_weight, T* bias_grad, const conv::WeightKernel<T>& kernel) {
+void weight_grad_tiles(const ConvProblem& problem, const TensorView& x, const TensorView& grad_output,
+                       const TensorView& weight, T* bias_grad, const conv::WeightKernel<T>& kernel) {
+  ConvProblem p = problem;
+  TensorView input = x, grad_weight = weight;
+  make_taps_channels(p, input, grad_weight);
   Product<T> product = rows_from_input<T>(p, input, grad_output);
   WeightBlocking blocking = weight_blocking(product.shape, kernel.lanes, sizeof(T));
   if (blocking.layout == SlabLayout::matrix) {

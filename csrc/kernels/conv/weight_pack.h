@@ -109,54 +109,69 @@ void pack_line(const LineArgs<T>& a) noexcept {
   }
 }
 
+// Lanes of a block that holds `channels` channels.
+template <class T>
+STRIATE_INLINE int block_width(int channels) {
+  return channels <= kLanes<T> ? kLanes<T> : kBlock<T>;
+}
+
+// Channels are neighbours: pixel by pixel, so that memory is read in order.
+template <class T>
+void copy_lanes(const LanesArgs<T>& a) {
+  const int whole = a.channels / kBlock<T> * kBlock<T>;
+  const int rest = a.channels - whole;
+  const int width = block_width<T>(rest);
+  T* to = a.to + static_cast<int64_t>(a.first_pixel) * kBlock<T>;
+  T* last = a.to + whole / kBlock<T> * a.to_block + static_cast<int64_t>(a.first_pixel) * width;
+  for (int i = 0; i < a.pixels; ++i) {
+    const T* from = a.from + i * a.from_w;
+    T* block = to + i * kBlock<T>;
+    for (int c = 0; c < whole; c += kBlock<T>, block += a.to_block)
+#pragma GCC unroll 2
+      for (int v = 0; v < kBlock<T>; v += kLanes<T>) store(block + v, load<native<T>>(from + c + v));
+    if (rest == 0) continue;
+    store(last + width - kLanes<T>, native<T>{});
+    copy_run(from + whole, last, rest);
+    last += width;
+  }
+}
+
 template <class T>
 void pack_lanes(const LanesArgs<T>& a) noexcept {
-  const int width = a.channels <= kLanes<T> ? kLanes<T> : kBlock<T>;
-  if (a.from_c == 1) {
-    if (a.channels == width) {
-      for (int i = 0; i < a.pixels; ++i)
-        for (int lane = 0; lane < width; lane += kLanes<T>)
-          store(a.to + i * width + lane, load<native<T>>(a.from + i * a.from_w + lane));
-      return;
-    }
-    for (int i = 0; i < a.pixels; ++i) {
-      T* to = a.to + i * width;
-      store(to + width - kLanes<T>, native<T>{});
-      copy_run(a.from + i * a.from_w, to, a.channels);
-    }
-    return;
-  }
-  if (a.from_w == 1)
-    transpose_matrix<1>(a.from, a.from_c, 1, a.channels, a.pixels, a.to, width, true);
-  else if (a.from_w == 2)
-    transpose_matrix<2>(a.from, a.from_c, 2, a.channels, a.pixels, a.to, width, true);
-  else
-    transpose_matrix<kAnyStep>(a.from, a.from_c, a.from_w, a.channels, a.pixels, a.to, width, true);
-}
-
-// One lane block: sums [row][lane].
-template <class T>
-void put_block(const T* acc, int rows, int channels, T* out, int64_t out_lane, int64_t out_row) {
-  if (out_lane == 1) {
-    for (int r = 0; r < rows; ++r) {
-      if (channels == kBlock<T>)
-        copy_run(acc + r * kBlock<T>, out + r * out_row, kBlock<T>);
-      else
-        copy_run(acc + r * kBlock<T>, out + r * out_row, channels);
-    }
-  } else if (out_row == 1) {
-    transpose_matrix<1>(acc, kBlock<T>, 1, rows, channels, out, out_lane, false);
-  } else {
-    for (int lane = 0; lane < channels; ++lane)
-      for (int r = 0; r < rows; ++r) out[lane * out_lane + r * out_row] = acc[r * kBlock<T> + lane];
+  if (a.from_c == 1 && a.from_w != 1) return copy_lanes(a);
+  T* block = a.to;
+  for (int c = 0; c < a.channels; c += kBlock<T>, block += a.to_block) {
+    const int used = smaller(kBlock<T>, a.channels - c);
+    const int width = block_width<T>(used);
+    const T* from = a.from + c * a.from_c;
+    T* to = block + static_cast<int64_t>(a.first_pixel) * width;
+    if (a.from_w == 1)
+      transpose_matrix<1>(from, a.from_c, 1, used, a.pixels, to, width, true);
+    else if (a.from_w == 2)
+      transpose_matrix<2>(from, a.from_c, 2, used, a.pixels, to, width, true);
+    else
+      transpose_matrix<kAnyStep>(from, a.from_c, a.from_w, used, a.pixels, to, width, true);
   }
 }
 
+// Sums [row][lane] of one lane block.
 template <class T>
 void put(const PutArgs<T>& a) noexcept {
-  for (int first = 0, b = 0; first < a.channels; first += kBlock<T>, ++b)
-    put_block(a.acc + b * a.acc_block_stride, a.rows, smaller(kBlock<T>, a.channels - first),
-              a.out + first * a.out_lane, a.out_lane, a.out_row);
+  if (a.out_lane == 1) {
+    for (int r = 0; r < a.rows; ++r) copy_run(a.acc + r * kBlock<T>, a.out + r * a.out_row, a.channels);
+  } else if (a.out_row == 1) {
+    // A vector of lanes at a time: as few streams of memory as can be.
+    constexpr int n = kLanes<T>;
+    for (int lane = 0; lane < a.channels; lane += n) {
+      if (lane + n > a.channels) lane = larger(0, a.channels - n);
+      transpose_matrix<1>(a.acc + lane, kBlock<T>, 1, a.rows, smaller(n, a.channels - lane),
+                          a.out + lane * a.out_lane, a.out_lane, false);
+    }
+  } else {
+    for (int lane = 0; lane < a.channels; ++lane)
+      for (int r = 0; r < a.rows; ++r)
+        a.out[lane * a.out_lane + r * a.out_row] = a.acc[r * kBlock<T> + lane];
+  }
 }
 
 }  // namespace

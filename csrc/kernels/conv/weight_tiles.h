@@ -53,23 +53,23 @@ struct LineArgs {
   bool may_spill;
 };
 
-/// One line of pixels of the channels of one lane block to to[pixel][lane], zero beyond `channels`.
+/// One line of pixels of many channels to [lane block][pixel][lane], zero beyond `channels`.
 template <class T>
 struct LanesArgs {
   const T* from;  // channel 0, first pixel
   int64_t from_c, from_w;
-  int channels;  // 1 ... lanes
-  int pixels;
+  int channels;
+  int first_pixel, pixels;  // where the line begins in each block
   T* to;
+  int64_t to_block;
 };
 
-/// Where sums [lane block][row][lane] go: out + lane * out_lane + row * out_row.
+/// Where the sums [row][lane] of one lane block go: out + lane * out_lane + row * out_row.
 template <class T>
 struct PutArgs {
   const T* acc;
-  int64_t acc_block_stride;
   int rows;
-  int channels;
+  int channels;  // 1 ... lanes
   T* out;
   int64_t out_lane, out_row;
 };
