@@ -16,6 +16,7 @@ constexpr double kSmallTask = 1e6;              // multiply-adds
 
 // Costs of one element, in the time of one row of one lane block (two multiply-adds).
 constexpr double kCopy = 0.3, kTranspose = 0.7, kGather = 1.5;
+constexpr double kVisit = 150;  // of a page of results, far from the one before
 constexpr double kSum = 0.5;   // written, read and added by a later task
 constexpr double kOneVector = 0.65;  // a lane block of half the width
 
@@ -68,6 +69,7 @@ WeightBlocking weight_blocking(const WeightShape& s, int64_t lanes, int64_t size
   const double pack_lanes = packing(s.lane_neighbours, Neighbours::channels);
   const double put = s.lanes_adjoin ? kCopy : kTranspose;
 
+  // False if the chunks are too large.
   const auto consider = [&](int64_t row_chunks, int64_t lane_chunks) {
     WeightBlocking b = best;
     b.row_chunk = even_piece(s.row_channels, ceil_div(s.row_channels, row_chunks));
@@ -77,7 +79,7 @@ WeightBlocking weight_blocking(const WeightShape& s, int64_t lanes, int64_t size
     b.lane_chunks = ceil_div(s.lane_channels, b.lane_chunk);
     const int64_t rows = b.row_chunk * s.taps;
     const int64_t sums = rows * lane_blocks(b.lane_chunk, lanes) * lanes * size;
-    if (sums > kSumBytes && (b.row_chunk > 1 || b.lane_chunk > lanes)) return;
+    if (sums > kSumBytes && (b.row_chunk > 1 || b.lane_chunk > lanes)) return false;
     const int64_t chunks = b.chunks(s.groups);
     b.parts = std::clamp<int64_t>(std::min(ceil_div(wanted, chunks), kPartialBytes / (chunks * sums)), 1,
                                   b.grid.count());
@@ -88,26 +90,29 @@ WeightBlocking weight_blocking(const WeightShape& s, int64_t lanes, int64_t size
     const double product = pixels * all_rows * blocks;
     const double packs = pixels * (static_cast<double>(s.row_channels * b.lane_chunks) * pack_rows +
                                    static_cast<double>(s.lane_channels * b.row_chunks) * pack_lanes);
-    const double results =
-        all_rows * all_lanes * (put + (b.parts > 1 ? kSum * static_cast<double>(b.parts) : 0));
+    const double visits = s.lanes_adjoin ? all_rows * static_cast<double>(b.lane_chunks)
+                                         : all_lanes * static_cast<double>(b.row_chunks);
+    const double results = visits * kVisit +
+                           all_rows * all_lanes * (put + (b.parts > 1 ? kSum * static_cast<double>(b.parts) : 0));
     const auto tasks = static_cast<double>(chunks * b.parts);
     const double idle = std::max(0.0, static_cast<double>(wanted) / tasks - 1);
     b.cost = static_cast<double>(s.groups) * (product + packs + results) * (1 + 0.25 * idle);
     if (best.cost < 0 || b.cost < best.cost) best = b;
+    return true;
   };
-  // Fewer chunks than `wanted` that fit, and if none fits, the fewest that do.
+  // From the fewest chunks on, until those that fit are tasks enough by themselves.
   const int64_t least_rows = ceil_div(s.row_channels, most_rows);
-  const int64_t least_lanes = ceil_div(s.lane_channels, most_lanes);
-  for (int64_t lane_chunks = least_lanes;; lane_chunks *= 2) {
-    lane_chunks = std::min(lane_chunks, lane_blocks(s.lane_channels, lanes));
-    for (int64_t row_chunks = least_rows;; row_chunks *= 2) {
+  const int64_t most_lane_chunks = lane_blocks(s.lane_channels, lanes);
+  for (int64_t lane_chunks = ceil_div(s.lane_channels, most_lanes);; lane_chunks *= 2) {
+    lane_chunks = std::min(lane_chunks, most_lane_chunks);
+    bool enough = false;
+    int64_t tried = 0;
+    for (int64_t row_chunks = least_rows; !enough; row_chunks *= 2, ++tried) {
       row_chunks = std::min(row_chunks, s.row_channels);
-      consider(row_chunks, lane_chunks);
-      const bool enough = best.cost >= 0 && s.groups * row_chunks * lane_chunks >= wanted;
-      if (row_chunks == s.row_channels || enough) break;
+      const bool fits = consider(row_chunks, lane_chunks);
+      enough = row_chunks == s.row_channels || (fits && s.groups * row_chunks * lane_chunks >= wanted);
     }
-    const bool enough = best.cost >= 0 && s.groups * least_rows * lane_chunks >= wanted;
-    if (lane_chunks == lane_blocks(s.lane_channels, lanes) || enough) break;
+    if (lane_chunks == most_lane_chunks || (tried == 1 && s.groups * least_rows * lane_chunks >= wanted)) break;
   }
   return best;
 }

@@ -252,35 +252,6 @@ void pack_lane_blocks(const conv::WeightKernel<T>& kernel, const ChannelView<T>&
                          .to_block = block_stride});
 }
 
-template <class T>
-void prefetch_tile(const ChannelView<T>& from, int64_t channels, const std::array<int64_t, 5>& extent,
-                   const PixelGrid::Tile& tile, int64_t share, int64_t shares) {
-  constexpr int64_t line = 64 / sizeof(T);
-  const auto& s = from.stride;
-  // A line of memory holds neighbouring pixels of a channel or neighbouring channels of a pixel; arrays where
-  // neither are neighbours are left alone.
-  const bool channels_adjoin = s[kC] == 1 && s[kW] != 1;
-  if (!channels_adjoin && s[kW] != 1 && s[kW] != 2) return;
-  const int64_t begin = channels * share / shares, end = channels * (share + 1) / shares;
-  const int64_t rows = std::min(tile.rows, extent[kH] - tile.row);
-  const int64_t cols = std::min(tile.cols, extent[kW] - tile.col);
-  for (int64_t image = tile.image; image < tile.image + tile.images; ++image)
-    for (int64_t h = tile.row; h < tile.row + rows; ++h) {
-      const T* row = from.data + image * s[kN] + tile.depth * s[kD] + h * s[kH] + tile.col * s[kW];
-      if (channels_adjoin) {
-        for (int64_t w = 0; w < cols; ++w)
-          for (int64_t c = begin; c < end; c += line) __builtin_prefetch(row + w * s[kW] + c, 0, 2);
-      } else {
-        for (int64_t c = begin; c < end; ++c)
-          for (int64_t w = 0; w < cols * s[kW]; w += line) __builtin_prefetch(row + c * s[kC] + w, 0, 2);
-      }
-    }
-}
-
-template void prefetch_tile(const ChannelView<float>&, int64_t, const std::array<int64_t, 5>&,
-                            const PixelGrid::Tile&, int64_t, int64_t);
-template void prefetch_tile(const ChannelView<double>&, int64_t, const std::array<int64_t, 5>&,
-                            const PixelGrid::Tile&, int64_t, int64_t);
 template class WeightSlab<float>;
 template class WeightSlab<double>;
 template void pack_lane_blocks(const conv::WeightKernel<float>&, const ChannelView<float>&, int64_t,

@@ -89,11 +89,6 @@ class WeightSlab {
   Scratch<int32_t> row_offset_, run_offset_;
 };
 
-/// Asks the caches for part `share` of `shares` of what a tile will read from an array of the given extent.
-template <class T>
-void prefetch_tile(const ChannelView<T>& from, int64_t channels, const std::array<int64_t, 5>& extent,
-                   const PixelGrid::Tile& tile, int64_t share, int64_t shares);
-
 /// [lane block][pixel][lane], a last block of one vector as narrow as that.
 template <class T>
 void pack_lane_blocks(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,

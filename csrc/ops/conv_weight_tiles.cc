@@ -136,10 +136,10 @@ class WeightGrad {
       for (int64_t block = 0; block * lanes_ < c.lane_count; ++block) {
         // Results come from far away: ask for them before the product, write them after it.
         if (last) prefetch_results(c, block);
-        if (index + 1 < end) prefetch_operands(c, b_.grid.tile(index + 1), block);
         multiply(c, block, ws, sums, index > begin);
-        if (last) put(c, block, 0, c.row_count, sums);
+        if (last && lane_step() != 1) put(c, block, block + 1, 0, c.row_count, sums);
       }
+      if (last && lane_step() == 1) put(c, 0, ceil_div(c.lane_count, lanes_), 0, c.row_count, sums);
     }
   }
 
@@ -153,12 +153,12 @@ class WeightGrad {
     const int64_t begin = c.row_count * piece / pieces(), end = c.row_count * (piece + 1) / pieces();
     T* sums = sums_at(chunk, 0);
     const int64_t first = begin * s_.taps * lanes_, count = (end - begin) * s_.taps * lanes_;
-    for (int64_t block = 0; block * lanes_ < c.lane_count; ++block) {
+    const int64_t blocks = ceil_div(c.lane_count, lanes_);
+    for (int64_t block = 0; block < blocks; ++block)
       for (int64_t part = 1; part < b_.parts; ++part)
         kernel_.add(sums_at(chunk, part) + block * block_stride_ + first, count,
                     sums + block * block_stride_ + first);
-      put(c, block, begin, end, sums);
-    }
+    put(c, 0, blocks, begin, end, sums);
   }
 
   void finish_bias() const {
@@ -203,21 +203,6 @@ class WeightGrad {
   void pack(const Chunk& c, const PixelGrid::Tile& tile, Workspace<T>& ws) const {
     ws.slab.pack(kernel_, row_view(c), c.row_count, tile);
     pack_lane_blocks(kernel_, lane_view(c), c.lane_count, tile, ws.lanes.get(), panel_stride_);
-  }
-
-  // What the next tile reads, a share during the product of each lane block. Of an input window that is all but
-  // the rows that it has in common with this tile.
-  void prefetch_operands(const Chunk& c, const PixelGrid::Tile& next, int64_t block) const {
-    const int64_t blocks = ceil_div(c.lane_count, lanes_);
-    const auto& [d, h, w] = s_.axes;
-    PixelGrid::Tile window = next;
-    window.depth = std::min(next.depth * d.stride, d.in - 1);
-    window.row *= h.stride;
-    window.rows *= h.stride;
-    window.col *= w.stride;
-    window.cols *= w.stride;
-    prefetch_tile(row_view(c), c.row_count, {0, 0, 0, h.in, w.in}, window, block, blocks);
-    prefetch_tile(lane_view(c), c.lane_count, {0, 0, 0, h.out, w.out}, next, block, blocks);
   }
 
   int64_t lanes_used(const Chunk& c, int64_t block) const { return std::min(lanes_, c.lane_count - block * lanes_); }
@@ -277,14 +262,15 @@ class WeightGrad {
       for (int64_t row = 0; row < c.row_count; ++row) ask(out + row * row_step(), lanes);
   }
 
-  // The sums of row channels [begin, end) of a lane block.
-  void put(const Chunk& c, int64_t block, int64_t begin, int64_t end, const T* sums) const {
+  // The sums of row channels [begin, end) in some lane blocks.
+  void put(const Chunk& c, int64_t block, int64_t block_end, int64_t begin, int64_t end, const T* sums) const {
     const auto s = strides_of(out_);
     T* out = result(c, block) + begin * row_step();
     const auto put_rows = [&](int64_t first, int64_t rows, T* to, int64_t out_row) {
       kernel_.put({.acc = sums + block * block_stride_ + (begin * s_.taps + first) * lanes_,
+                   .acc_block_stride = block_stride_,
                    .rows = static_cast<int>(rows),
-                   .channels = static_cast<int>(lanes_used(c, block)),
+                   .channels = static_cast<int>(std::min(c.lane_count, block_end * lanes_) - block * lanes_),
                    .out = to,
                    .out_lane = lane_step(),
                    .out_row = out_row});

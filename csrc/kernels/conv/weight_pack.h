@@ -154,24 +154,39 @@ void pack_lanes(const LanesArgs<T>& a) noexcept {
   }
 }
 
-// Sums [row][lane] of one lane block.
+// Sums [row][lane] of one lane block, to lanes that are not neighbours.
+template <class T>
+void put_block(const PutArgs<T>& a, const T* acc, int channels, T* out) {
+  if (a.out_row == 1) {
+    // A vector of lanes at a time: as few streams of memory as can be.
+    constexpr int n = kLanes<T>;
+    for (int lane = 0; lane < channels; lane += n) {
+      if (lane + n > channels) lane = larger(0, channels - n);
+      transpose_matrix<1>(acc + lane, kBlock<T>, 1, a.rows, smaller(n, channels - lane), out + lane * a.out_lane,
+                          a.out_lane, false);
+    }
+  } else {
+    for (int lane = 0; lane < channels; ++lane)
+      for (int r = 0; r < a.rows; ++r) out[lane * a.out_lane + r * a.out_row] = acc[r * kBlock<T> + lane];
+  }
+}
+
 template <class T>
 void put(const PutArgs<T>& a) noexcept {
   if (a.out_lane == 1) {
-    for (int r = 0; r < a.rows; ++r) copy_run(a.acc + r * kBlock<T>, a.out + r * a.out_row, a.channels);
-  } else if (a.out_row == 1) {
-    // A vector of lanes at a time: as few streams of memory as can be.
-    constexpr int n = kLanes<T>;
-    for (int lane = 0; lane < a.channels; lane += n) {
-      if (lane + n > a.channels) lane = larger(0, a.channels - n);
-      transpose_matrix<1>(a.acc + lane, kBlock<T>, 1, a.rows, smaller(n, a.channels - lane),
-                          a.out + lane * a.out_lane, a.out_lane, false);
+    for (int r = 0; r < a.rows; ++r) {
+      const T* acc = a.acc + r * kBlock<T>;
+      T* out = a.out + r * a.out_row;
+      int c = 0;
+      for (; c + kBlock<T> <= a.channels; c += kBlock<T>, acc += a.acc_block_stride)
+        copy_run(acc, out + c, kBlock<T>);
+      copy_run(acc, out + c, a.channels - c);
     }
-  } else {
-    for (int lane = 0; lane < a.channels; ++lane)
-      for (int r = 0; r < a.rows; ++r)
-        a.out[lane * a.out_lane + r * a.out_row] = a.acc[r * kBlock<T> + lane];
+    return;
   }
+  const T* acc = a.acc;
+  for (int c = 0; c < a.channels; c += kBlock<T>, acc += a.acc_block_stride)
+    put_block(a, acc, smaller(kBlock<T>, a.channels - c), a.out + c * a.out_lane);
 }
 
 }  // namespace

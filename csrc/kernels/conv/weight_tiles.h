@@ -64,12 +64,13 @@ struct LanesArgs {
   int64_t to_block;
 };
 
-/// Where the sums [row][lane] of one lane block go: out + lane * out_lane + row * out_row.
+/// Where sums [lane block][row][lane] go: out + lane * out_lane + row * out_row.
 template <class T>
 struct PutArgs {
   const T* acc;
+  int64_t acc_block_stride;
   int rows;
-  int channels;  // 1 ... lanes
+  int channels;
   T* out;
   int64_t out_lane, out_row;
 };
