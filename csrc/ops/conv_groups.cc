@@ -190,6 +190,7 @@ void weight_grad_groups(const ConvProblem& p, const TensorView& input, const Ten
                                     .run_offset = run_offset,
                                     .runs = static_cast<int>(window.rows),
                                     .run = static_cast<int>(window.cols),
+                                    .last_run = static_cast<int>(window.cols),
                                     .step = static_cast<int>(window.pixel_step()),
                                     .grad = grad + r * grad_stride,
                                     .grad_block_stride = 0,
@@ -197,7 +198,9 @@ void weight_grad_groups(const ConvProblem& p, const TensorView& input, const Ten
                                     .last_block_channels = static_cast<int>(lane.used),
                                     .acc = acc + (r * ic + j) * pair_stride,
                                     .acc_block_stride = 0,
-                                    .accumulate = true});
+                                    .accumulate = true,
+                                    .ahead = nullptr,
+                                    .aheads = 0});
       }
     }
   });

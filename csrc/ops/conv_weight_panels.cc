@@ -21,6 +21,8 @@ namespace {
 
 constexpr int64_t kNarrow = 3;  // pixels: only such short runs cost more than the copies that make longer ones
 
+constexpr int64_t kStrip = 64;  // pixels of a run where any would do: see WeightTileArgs::ahead
+
 // Input rows of a tile in planes, so ordered that the rows of one tap are neighbours: all those that are equal
 // modulo the stride together; or, where taps lie far apart, those of each tap by themselves.
 struct PlaneRows {
@@ -99,7 +101,8 @@ WeightSlab<T>::WeightSlab(const CorrelationAxes& axes, const PixelGrid& grid, Sl
   slab_ = Scratch<T>(layout == SlabLayout::lines ? channel * channels
                                                  : padded_count<T>(channel / planes) * planes * channels);
   row_offset_ = Scratch<int32_t>(channels * axes[0].taps * axes[1].taps * axes[2].taps);
-  run_offset_ = Scratch<int32_t>(grid.images * grid.rows);
+  run_offset_ = Scratch<int32_t>(layout == SlabLayout::matrix ? ceil_div(grid.pixels(), kStrip)
+                                                              : grid.images * grid.rows);
 }
 
 template <class T>
@@ -138,9 +141,10 @@ void WeightSlab<T>::pack_matrix(const conv::WeightKernel<T>& kernel, const Chann
                         .to_c = pitch_,
                         .may_spill = true});
   for (int64_t c = 0; c < channels; ++c) row_offset_.get()[c] = static_cast<int32_t>(c * pitch_);
-  run_offset_.get()[0] = 0;
-  runs = 1;
-  run = static_cast<int>(tile.pixels());
+  for (int64_t i = 0; i * kStrip < tile.pixels(); ++i) run_offset_.get()[i] = static_cast<int32_t>(i * kStrip);
+  runs = static_cast<int>(ceil_div(tile.pixels(), kStrip));
+  run = static_cast<int>(kStrip);
+  last_run = static_cast<int>(tile.pixels() - (runs - 1) * kStrip);
   step = 1;
 }
 
@@ -198,7 +202,7 @@ void WeightSlab<T>::pack_planes(const conv::WeightKernel<T>& kernel, const Chann
   for (int64_t image = 0; image < tile.images; ++image)
     run_offset_.get()[image] = static_cast<int32_t>(image * image_step);
   runs = static_cast<int>(tile.images);
-  run = static_cast<int>(tile.rows * tile.cols);
+  run = last_run = static_cast<int>(tile.rows * tile.cols);
   step = 1;
 }
 
@@ -229,7 +233,7 @@ void WeightSlab<T>::pack_lines(const conv::WeightKernel<T>& kernel, const Channe
     for (int64_t i = 0; i < tile.rows; ++i)
       *line++ = static_cast<int32_t>((image * d.taps * rows.extent + i * rows.pixel_step) * line_step);
   runs = static_cast<int>(tile.images * tile.rows);
-  run = static_cast<int>(tile.cols);
+  run = last_run = static_cast<int>(tile.cols);
   step = static_cast<int>(cols.pixel_step);
 }
 
@@ -252,6 +256,28 @@ void pack_lane_blocks(const conv::WeightKernel<T>& kernel, const ChannelView<T>&
                          .to_block = block_stride});
 }
 
+template <class T>
+void add_stretches(const ChannelView<T>& from, int64_t channels, const PixelGrid::Tile& tile, int64_t length,
+                   Stretches<T>& stretches) {
+  const auto& s = from.stride;
+  const T* first = from.data + tile.image * s[kN] + tile.depth * s[kD] + tile.row * s[kH] + tile.col * s[kW];
+  const PixelRuns runs(tile, s);
+  const bool whole_pixels = s[kC] == 1 && runs.pixel_step == channels;
+  const int64_t run = runs.pixels * runs.pixel_step;
+  if (!whole_pixels && runs.pixel_step != 1 && runs.pixel_step != 2) return;
+  if (2 * run < length) return;  // most of a stretch would lie elsewhere
+  for (int64_t i = 0; i < runs.count[0]; ++i)
+    for (int64_t j = 0; j < runs.count[1]; ++j)
+      for (int64_t c = 0; c < (whole_pixels ? 1 : channels); ++c) {
+        const T* at = first + i * runs.step[0] + j * runs.step[1] + c * s[kC];
+        for (int64_t done = 0; done < run; done += length) stretches.add(at + done);
+      }
+}
+
+template void add_stretches(const ChannelView<float>&, int64_t, const PixelGrid::Tile&, int64_t,
+                            Stretches<float>&);
+template void add_stretches(const ChannelView<double>&, int64_t, const PixelGrid::Tile&, int64_t,
+                            Stretches<double>&);
 template class WeightSlab<float>;
 template class WeightSlab<double>;
 template void pack_lane_blocks(const conv::WeightKernel<float>&, const ChannelView<float>&, int64_t,

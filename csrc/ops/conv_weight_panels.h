@@ -68,7 +68,7 @@ class WeightSlab {
   /// Offsets of rows (channel, kd, kh, kw).
   const int32_t* row_offsets() const { return row_offset_.get(); }
   const int32_t* run_offsets() const { return run_offset_.get(); }
-  int runs = 0, run = 0, step = 1;
+  int runs = 0, run = 0, last_run = 0, step = 1;
   int64_t matrix_pitch() const { return pitch_; }  // of SlabLayout::matrix
 
  private:
@@ -88,6 +88,24 @@ class WeightSlab {
   Scratch<T> slab_;
   Scratch<int32_t> row_offset_, run_offset_;
 };
+
+/// Beginnings of stretches of memory, all of one length, that the next tile will read.
+template <class T>
+struct Stretches {
+  explicit Stretches(int64_t most) : most_(most), at_(most) {}
+  void add(const T* at) {
+    if (count < most_) at_.get()[count++] = at;  // they are only asked for early: missing ones do no harm
+  }
+  const T* const* from(int64_t index) const { return at_.get() + index; }
+  int64_t count = 0;
+
+ private:
+  int64_t most_;
+  Scratch<const T*> at_;
+};
+template <class T>
+void add_stretches(const ChannelView<T>& from, int64_t channels, const PixelGrid::Tile& tile, int64_t length,
+                   Stretches<T>& stretches);
 
 /// [lane block][pixel][lane], a last block of one vector as narrow as that.
 template <class T>

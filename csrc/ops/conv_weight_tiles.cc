@@ -86,6 +86,7 @@ template <class T>
 struct Workspace {
   WeightSlab<T> slab;
   Scratch<T> lanes, sums;
+  Stretches<T> next;
 };
 
 template <class T>
@@ -118,7 +119,7 @@ class WeightGrad {
 
   Workspace<T> make_workspace() const {
     return {WeightSlab<T>(s_.axes, b_.grid, b_.layout, b_.row_chunk), Scratch<T>(panel_stride_ * lane_blocks_),
-            Scratch<T>(b_.parts > 1 ? 0 : chunk_stride_)};
+            Scratch<T>(b_.parts > 1 ? 0 : chunk_stride_), Stretches<T>(4 * (b_.row_chunk + b_.lane_chunk))};
   }
 
   // One part of the pixels for one chunk.
@@ -132,6 +133,8 @@ class WeightGrad {
       const PixelGrid::Tile tile = b_.grid.tile(index);
       pack(c, tile, ws);
       if (bias_grad_ && c.first_of_others) add_bias(c, tile.pixels(), ws, part);
+      ws.next.count = 0;
+      if (index + 1 < end) look_ahead(c, b_.grid.tile(index + 1), tile.pixels(), ws.next);
       const bool last = b_.parts == 1 && index == end - 1;
       for (int64_t block = 0; block * lanes_ < c.lane_count; ++block) {
         // Results come from far away: ask for them before the product, write them after it.
@@ -205,15 +208,32 @@ class WeightGrad {
     pack_lane_blocks(kernel_, lane_view(c), c.lane_count, tile, ws.lanes.get(), panel_stride_);
   }
 
+  // What the next tile reads, to be asked for during the product. Of an input window that is all but the rows
+  // that it has in common with this tile.
+  void look_ahead(const Chunk& c, const PixelGrid::Tile& next, int64_t length, Stretches<T>& stretches) const {
+    const auto& [d, h, w] = s_.axes;
+    PixelGrid::Tile window = next;
+    window.depth = std::min(next.depth * d.stride, d.in - 1);
+    window.row *= h.stride;
+    window.col *= w.stride;
+    window.rows = std::min(next.rows * h.stride, h.in - window.row);
+    window.cols = std::min(next.cols * w.stride, w.in - window.col);
+    if (window.rows > 0 && window.cols > 0) add_stretches(row_view(c), c.row_count, window, length, stretches);
+    add_stretches(lane_view(c), c.lane_count, next, length, stretches);
+  }
+
   int64_t lanes_used(const Chunk& c, int64_t block) const { return std::min(lanes_, c.lane_count - block * lanes_); }
 
   void multiply(const Chunk& c, int64_t block, const Workspace<T>& ws, T* sums, bool accumulate) const {
+    const int64_t blocks = ceil_div(c.lane_count, lanes_);
+    const int64_t begin = ws.next.count * block / blocks, end = ws.next.count * (block + 1) / blocks;
     kernel_.tile({.slab = ws.slab.data(),
                   .row_offset = ws.slab.row_offsets(),
                   .rows = static_cast<int>(c.row_count * s_.taps),
                   .run_offset = ws.slab.run_offsets(),
                   .runs = ws.slab.runs,
                   .run = ws.slab.run,
+                  .last_run = ws.slab.last_run,
                   .step = ws.slab.step,
                   .grad = ws.lanes.get() + block * panel_stride_,
                   .grad_block_stride = panel_stride_,
@@ -221,7 +241,9 @@ class WeightGrad {
                   .last_block_channels = static_cast<int>(lanes_used(c, block)),
                   .acc = sums + block * block_stride_,
                   .acc_block_stride = block_stride_,
-                  .accumulate = accumulate});
+                  .accumulate = accumulate,
+                  .ahead = ws.next.from(begin),
+                  .aheads = static_cast<int>(end - begin)});
   }
 
   void add_bias(const Chunk& c, int64_t pixels, const Workspace<T>& ws, int64_t part) const {

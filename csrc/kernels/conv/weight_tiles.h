@@ -21,7 +21,7 @@
 namespace striate::conv {
 
 /// acc[lane block][row][lane] (+)= sum over pixels of slab[row_offset + pixel] * grad[pixel][lane].
-/// The pixels are `runs` runs of `run` pixels, `step` elements apart.
+/// The pixels are `runs` runs of `run` pixels (the last may be shorter), `step` elements apart.
 template <class T>
 struct WeightTileArgs {
   const T* slab;
@@ -29,7 +29,7 @@ struct WeightTileArgs {
   int rows;
   const int32_t* run_offset;
   int runs;
-  int run;
+  int run, last_run;
   int step;
   const T* grad;
   int64_t grad_block_stride;
@@ -38,6 +38,9 @@ struct WeightTileArgs {
   T* acc;
   int64_t acc_block_stride;
   bool accumulate;
+  // What will be packed next: stretches of memory as long as the tile has pixels, to be asked for run by run.
+  const T* const* ahead;
+  int aheads;
 };
 
 /// One line of pixels of many channels to to[channel * to_c + pixel], with zeros on both sides.

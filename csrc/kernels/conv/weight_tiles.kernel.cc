@@ -34,7 +34,8 @@ STRIATE_INLINE native<T> slab_value(const T* at, int vector) {
 // ---- multiply ---------------------------------------------------------------------------------------
 
 template <Lane lane, class T, int Rows, int Vectors>
-void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T* grad, T* acc) {
+void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T* grad, T* acc,
+                 const T* const* ahead, int aheads) {
   using V = native<T>;
   // A group block is full even where its last lanes idle, a channel block is as wide as its vectors.
   constexpr int grad_step = lane == Lane::group ? kBlock<T> : Vectors * kLanes<T>;
@@ -45,14 +46,22 @@ void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T*
     for (int v = 0; v < Vectors; ++v)
       sum[r][v] = a.accumulate ? load<V>(acc + r * kBlock<T> + v * kLanes<T>) : V{};
 
+  constexpr int line = 64 / static_cast<int>(sizeof(T));
+  int64_t pixel = 0;
   const int64_t step = a.step;
   for (int t = 0; t < a.runs; ++t) {
+    // As much of each stretch ahead as this run has pixels: much more at once would fill the line buffers and hold
+    // up the loads of the product; a loop of their own inside the run costs more than they bring.
+    const int count = t == a.runs - 1 ? a.last_run : a.run;
+    for (int i = 0; i < aheads; ++i)
+      for (int part = 0; part < count; part += line) __builtin_prefetch(ahead[i] + pixel + part, 0, 2);
+    pixel += count;
     const T* window = a.slab + a.run_offset[t];
     const T* row[Rows];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) row[r] = window + row_offset[r];
     int64_t at = 0;
-    for (int i = 0; i < a.run; ++i) {
+    for (int i = 0; i < count; ++i) {
       V g[Vectors];
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) g[v] = load<V>(grad + v * kLanes<T>);
@@ -74,18 +83,25 @@ void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T*
 // Calls the instance for `rows`, known only at run time, out of 1 ... Rows.
 template <Lane lane, class T, int Rows, int Vectors>
 STRIATE_INLINE void weight_dispatch(int rows, const WeightTileArgs<T>& a, const int32_t* row_offset,
-                                    const T* grad, T* acc) {
+                                    const T* grad, T* acc, const T* const* ahead, int aheads) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return weight_rows<lane, T, Rows, Vectors>(a, row_offset, grad, acc);
-    weight_dispatch<lane, T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc);
+    if (rows == Rows)
+      return weight_rows<lane, T, Rows, Vectors>(a, row_offset, grad, acc, ahead, aheads);
+    weight_dispatch<lane, T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc, ahead, aheads);
   }
 }
 
 template <Lane lane, class T, int Vectors>
 void weight_block(const WeightTileArgs<T>& a, const T* grad, T* acc) {
-  even_pieces(a.rows, weight_rows_of(Vectors), [&](int begin, int size) {
-    weight_dispatch<lane, T, weight_rows_of(Vectors), Vectors>(size, a, a.row_offset + begin, grad,
-                                                               acc + static_cast<int64_t>(begin) * kBlock<T>);
+  constexpr int most = weight_rows_of(Vectors);
+  const int pieces = (a.rows + most - 1) / most;
+  int piece = 0, asked = 0;
+  even_pieces(a.rows, most, [&](int begin, int size) {
+    const int upto = static_cast<int>(static_cast<int64_t>(a.aheads) * ++piece / pieces);
+    weight_dispatch<lane, T, most, Vectors>(size, a, a.row_offset + begin, grad,
+                                            acc + static_cast<int64_t>(begin) * kBlock<T>, a.ahead + asked,
+                                            upto - asked);
+    asked = upto;
   });
 }
 
