@@ -244,11 +244,14 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
 
 template <class T>
 void run_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                     const TensorView& grad_weight, const char* force) {
-  if (grad_weight.size() == 0) return;
-  if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  const ConvAlgorithm algorithm =
-      choose_conv(p, ConvDirection::weight_grad, formats_of(input, grad_output), force);
+                     const TensorView& grad_weight, T* bias_grad, const char* force) {
+  const bool empty = grad_weight.size() == 0 || grad_output.size() == 0;
+  const ConvAlgorithm algorithm = empty ? ConvAlgorithm::reference
+                                        : choose_conv(p, ConvDirection::weight_grad,
+                                                      formats_of(input, grad_output), force);
+  if (bias_grad && algorithm != ConvAlgorithm::tiles)
+    channel_sum(grad_output, {.data = bias_grad, .dtype = p.dtype, .rank = 1, .shape = {p.oc}, .stride = {1}});
+  if (empty) return fill_channels<T>(grad_weight, nullptr);
   if constexpr (std::is_same_v<T, float>) {
     const auto winograd = [&](conv::WinogradForm form) {
       weight_grad_winograd(p, form, input, grad_output, grad_weight, tile_kernel<T>(),
@@ -257,13 +260,14 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
     if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
     if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(p.axis[1].kernel));
   }
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
   switch (algorithm) {
     case ConvAlgorithm::groups:
-      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
     case ConvAlgorithm::winograd4:
     case ConvAlgorithm::winograd2:
     case ConvAlgorithm::tiles:
-      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, bias_grad, kernel);
     case ConvAlgorithm::reference:
       return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
   }
@@ -288,11 +292,11 @@ void conv_input_grad(const ConvProblem& p, const TensorView& weight, const Tenso
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                      const TensorView& grad_weight, const char* force) {
+                      const TensorView& grad_weight, void* bias_grad, const char* force) {
   if (p.dtype == DType::f32)
-    run_weight_grad<float>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<float*>(bias_grad), force);
   else
-    run_weight_grad<double>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<double*>(bias_grad), force);
 }
 
 }  // namespace striate

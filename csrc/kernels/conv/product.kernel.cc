@@ -6,6 +6,7 @@
 //     16 registers: 6 x 2 + 2 + 1           32 registers: 6 x 4 + 4 + 1, 8 x 3 + 3 + 1, 9 x 2 + 2 + 1
 #include "kernels/conv/product.h"
 
+#include "kernels/conv/even_pieces.h"
 #include "kernels/conv/moves.h"
 #include "simd/strided.h"
 
@@ -135,17 +136,11 @@ STRIATE_INLINE void rows_dispatch(int rows, const ProductArgs<T>& p, const Block
   }
 }
 
-// Cuts the rows into the fewest pieces, as even as can be: 49 by 6 gives 6 6 6 6 5 5 5 5 5, never 6 ... 6 1, whose
-// last piece would leave the multipliers idle.
 template <class T, int Vectors>
 void product_block(const ProductArgs<T>& p, const Block<T>& block) {
   constexpr int limit = rows_of(Vectors);
-  const int pieces = (p.rows + limit - 1) / limit;
-  for (int piece = 0, first = 0; piece < pieces; ++piece) {
-    const int left = p.rows - first, size = (left + pieces - piece - 1) / (pieces - piece);
-    rows_dispatch<T, limit, Vectors>(size, p, block, first);
-    first += size;
-  }
+  even_pieces(p.rows, limit,
+              [&](int first, int rows) { rows_dispatch<T, limit, Vectors>(rows, p, block, first); });
 }
 
 template <class T, int Vectors>

@@ -7,6 +7,7 @@
 // (With 32 registers more would fit, but ten row addresses and the counters are all the address registers
 // that x86-64 has; an eleventh is spilled into the loop.)
 #include "kernels/conv/conv.h"
+#include "kernels/conv/even_pieces.h"
 #include "kernels/conv/moves.h"
 
 namespace striate::STRIATE_ISA {
@@ -16,7 +17,6 @@ using conv::PackArgs;
 using conv::PackWeightArgs;
 using conv::StoreArgs;
 using conv::TileArgs;
-using conv::WeightTileArgs;
 
 constexpr int kVectors = 2;
 template <class T>
@@ -80,41 +80,6 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
     for (int v = 0; v < Vectors; ++v) store(acc + r * kBlock<T> + v * kLanes<T>, sum[r][v]);
 }
 
-template <Lane lane, class T, int Rows, int Vectors>
-void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T* grad, T* acc) {
-  using V = native<T>;
-  V sum[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = load<V>(acc + r * kBlock<T> + v * kLanes<T>);
-
-  const int64_t step = a.step;
-  for (int t = 0; t < a.runs; ++t) {
-    const T* window = a.slab + a.run_offset[t];
-    const T* row[Rows];
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) row[r] = window + row_offset[r];
-    int64_t at = 0;
-    for (int i = 0; i < a.run; ++i) {
-      V g[Vectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) g[v] = load<V>(grad + v * kLanes<T>);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += slab_value<lane>(row[r] + at, v) * g[v];
-      }
-      grad += kBlock<T>;
-      at += step;
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) store(acc + r * kBlock<T> + v * kLanes<T>, sum[r][v]);
-}
-
 // Calls the instance for `rows`, known only at run time, out of 1 ... Rows.
 template <Lane lane, class T, int Rows, int Vectors>
 STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32_t* pixel_offset,
@@ -125,40 +90,11 @@ STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32
   }
 }
 
-template <Lane lane, class T, int Rows, int Vectors>
-STRIATE_INLINE void weight_dispatch(int rows, const WeightTileArgs<T>& a, const int32_t* row_offset,
-                                    const T* grad, T* acc) {
-  if constexpr (Rows > 0) {
-    if (rows == Rows) return weight_rows<lane, T, Rows, Vectors>(a, row_offset, grad, acc);
-    weight_dispatch<lane, T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc);
-  }
-}
-
-// Cuts `count` into the fewest pieces of at most `limit`, as even as can be: 49 by 6 gives 6 6 6 6 5 5 5 5 5,
-// never 6 ... 6 1, whose last piece would leave the multipliers idle.
-template <class Piece>
-STRIATE_INLINE void even_pieces(int count, int limit, Piece piece) {
-  const int pieces = (count + limit - 1) / limit;
-  for (int p = 0, begin = 0; p < pieces; ++p) {
-    const int size = (count - begin) / (pieces - p) + ((count - begin) % (pieces - p) != 0);
-    piece(begin, size);
-    begin += size;
-  }
-}
-
 template <Lane lane, class T, int Vectors>
 void forward_block(const TileArgs<T>& a, const T* weight, T* acc) {
   even_pieces(a.pixels, rows_of(Vectors), [&](int begin, int size) {
     forward_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
                                                    acc + static_cast<int64_t>(begin) * kBlock<T>);
-  });
-}
-
-template <Lane lane, class T, int Vectors>
-void weight_block(const WeightTileArgs<T>& a, const T* grad, T* acc) {
-  even_pieces(a.rows, rows_of(Vectors), [&](int begin, int size) {
-    weight_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.row_offset + begin, grad,
-                                                  acc + static_cast<int64_t>(begin) * kBlock<T>);
   });
 }
 
@@ -171,18 +107,6 @@ void tile(const TileArgs<T>& a) noexcept {
       forward_block<lane, T, 1>(a, weight, acc);
     else
       forward_block<lane, T, kVectors>(a, weight, acc);
-  }
-}
-
-template <Lane lane, class T>
-void weight_tile(const WeightTileArgs<T>& a) noexcept {
-  for (int b = 0; b < a.lane_blocks; ++b) {
-    const T* grad = a.grad + b * a.grad_block_stride;
-    T* acc = a.acc + b * a.acc_block_stride;
-    if (b == a.lane_blocks - 1 && a.last_block_channels <= kLanes<T>)
-      weight_block<lane, T, 1>(a, grad, acc);
-    else
-      weight_block<lane, T, kVectors>(a, grad, acc);
   }
 }
 
@@ -337,9 +261,7 @@ constexpr conv::Kernel<T> kernel() {
           pack<T>,
           pack_weight<T>,
           store<T>,
-          weight_tile<Lane::channel, T>,
-          tile<Lane::group, T>,
-          weight_tile<Lane::group, T>};
+          tile<Lane::group, T>};
 }
 
 }  // namespace
