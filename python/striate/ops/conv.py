@@ -5,8 +5,9 @@ are each the gradients of the other two, to any order. `conv_grad` and `conv_tra
 same primitives to users under other names. Here `form` is always (stride, padding, dilation,
 groups, exact, workspace), as `_core` takes them.
 
-A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they were
-written; whatever it does not know at sight comes back as NotImplemented and takes the long way.
+A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they
+were written; whatever it does not know at sight comes back as NotImplemented and takes the long
+way.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ from .arguments import (
 )
 from .pointwise import _leaky_relu, _relu, _sigmoid, _tanh
 
-Form = tuple[
-    tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None
-]
+Form = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None]
 
 
 @primitive
@@ -70,9 +69,7 @@ def input_grad(
 def weight_grad(
     op: str, input: Any, weight_shape: Any, grad_output: Any, form: Form, out: Any
 ) -> Any:
-    return _core.conv_weight_grad(
-        op, len(form[0]), input, weight_shape, grad_output, *form, out
-    )
+    return _core.conv_weight_grad(op, len(form[0]), input, weight_shape, grad_output, *form, out)
 
 
 @primitive
