@@ -20,6 +20,7 @@ from bench.compare.__main__ import main
 from bench.compare.arrays import LAYOUTS, Operands, operations, output_shape, traffic
 from bench.compare.cases import class_of, parse_problem, read_cases, sample
 from bench.compare.results import Results, geometric_mean, ratios_of
+from bench.compare.timing import Timing
 
 # ---- problems ------------------------------------------------------------------------------------
 
@@ -272,13 +273,27 @@ def test_a_peer_that_cannot_be_limited_is_not_the_best():
 
 
 def test_noise_is_a_ratio_that_moves_not_times_that_do():
-    def timing(best, alone):
-        return SimpleNamespace(best=best, alone=alone)
+    def timing(best, alone, median=None):
+        return Timing(best, median or best, alone)
 
     cache = {("ours", "nchw"): timing(2.0, 1.0), ("theirs", "nchw"): timing(4.0, 2.0)}
     assert running.disturbance(cache) == pytest.approx(0.0)
     hindered = {("ours", "nchw"): timing(2.0, 1.0), ("theirs", "nchw"): timing(4.0, 4.0)}
     assert running.disturbance(hindered) == pytest.approx(1.0)
+    unsteady = {**cache, ("ours", "nchw"): timing(2.0, 1.0, median=4.0)}
+    assert [running.is_noisy(t) for t in (cache, hindered, unsteady)] == [False, True, True]
+
+
+def test_a_busy_machine_does_not_add_to_a_file():
+    def limits(flops, copy):
+        return machine.Limits(flops, (("L2", 1e6, copy), ("mem", 1e18, 1e10)))
+
+    known = Results([session(limits=limits(4e11, 1e11).as_dict())], [])
+    running.refuse_if_busy(limits(3.5e11, 0.9e11), known)
+    running.refuse_if_busy(None, known)
+    for busy in (limits(2e11, 1e11), limits(4e11, 1e10)):
+        with pytest.raises(machine.Busy, match="the machine is busy"):
+            running.refuse_if_busy(busy, known)
 
 
 def test_geometric_mean():

@@ -67,6 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"bench.compare: {error}", file=sys.stderr)
         return 2
+    except machine.Busy as error:
+        print(f"bench.compare: {error}", file=sys.stderr)
+        return 3
 
 
 def _listed(option: str, text: str, known: tuple[str, ...]) -> list[str]:

@@ -23,6 +23,7 @@ AVX2_LIMITS = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
+BUSY = 0.75  # of an earlier limit: the machine is doing something else
 UNLIMITED_PEERS = {"avx2": {"onnxruntime"}}
 
 
@@ -70,6 +71,10 @@ def cpu_name() -> str:
 # ---- limits --------------------------------------------------------------------------------------
 
 
+class Busy(RuntimeError):
+    """The machine is slower than it was when earlier rows of the file were measured."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Multiply-add rate of registers alone, and copy bandwidth of the levels of memory.
@@ -84,6 +89,12 @@ class Limits:
         """Seconds that nothing here can beat with direct algorithms, and what bounds them."""
         level = next((one for one in self.levels if size <= one[1]), self.levels[-1])
         return max((flops / self.flops, "peak"), (size / level[2], level[0]))
+
+    def is_below(self, other: Limits) -> bool:
+        """Whether anything is slower than at the other time by so much that others are at work."""
+        pairs = [(self.flops, other.flops)]
+        pairs += [(a[2], b[2]) for a, b in zip(self.levels, other.levels, strict=False)]
+        return any(mine < BUSY * theirs for mine, theirs in pairs)
 
     def as_dict(self) -> dict[str, Any]:
         return {"flops": self.flops, "levels": [list(level) for level in self.levels]}

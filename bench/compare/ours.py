@@ -102,14 +102,8 @@ def _bnorm(p: Problem, direction: str, memory: str, of: Operands) -> Call:
     """Training: statistics of the batch, scale and shift, ReLU; and their gradients."""
     x, dy = of.x, of.dy
     w, b = np.linspace(0.5, 1.5, p.ic, dtype=np.float32), np.full(p.ic, 0.1, np.float32)
-    first, out = ((of.empty(x.shape) if memory == "reused" else None) for _ in range(2))
+    out = of.empty(x.shape) if memory == "reused" else None
     if direction == "FWD":
-        return lambda: _core.relu(_core.batch_norm_train(x, w, b, EPS, first)[0], out)
-    y, mean, var = _core.batch_norm_train(x, w, b, EPS, None)
-    y = _core.relu(y, None)
-
-    def backward() -> Any:
-        dz = _core.relu_grad(y, dy, first)
-        return _core.batch_norm_grad(x, dz, mean, var, w, EPS, True, out)
-
-    return backward
+        return lambda: _core.batch_norm_train(x, w, b, EPS, True, out)[0]
+    _, mean, var, gate = _core.batch_norm_train(x, w, b, EPS, True, None)
+    return lambda: _core.batch_norm_grad(x, dy, mean, var, w, gate, EPS, True, out)

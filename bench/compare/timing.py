@@ -34,6 +34,10 @@ class Timing:
     median: float
     alone: float
 
+    @property
+    def spread(self) -> float:
+        return self.median / self.best
+
     def as_dict(self) -> dict[str, float]:
         return {name: float(f"{value:.5g}") for name, value in vars(self).items()}
 

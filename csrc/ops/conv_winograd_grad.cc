@@ -100,10 +100,10 @@ class WinogradWeightGrad {
   }
 
  private:
-  // V and P of a block of tiles, one chunk of channels of each.
+  // V or P of some tiles and one chunk of channels: [point][tile][channel], [point][lane block][tile][lane].
   struct Operand {
     float* data;
-    int64_t point;  // to the next
+    int64_t point, block;  // to the next
   };
 
   struct Workspace {
@@ -135,7 +135,12 @@ class WinogradWeightGrad {
   int64_t chunks() const { return p_.g * ic_chunks_ * oc_chunks_; }
   int64_t v_size(int64_t tiles) const { return points_ * (tiles * v_tile_ + kPad); }
   int64_t p_size(int64_t tiles) const { return points_ * (tiles * oc_chunk_ + kPad); }
-  static int64_t v_point(int64_t tiles, int64_t channels) { return tiles * channels + kPad; }
+  Operand v_operand(const Scratch<float>& all, int64_t tiles, int64_t chunk) const {
+    return {all.get() + chunk * v_size(tiles), tiles * v_tile_ + kPad, 0};
+  }
+  Operand p_operand(const Scratch<float>& all, int64_t tiles, int64_t chunk) const {
+    return {all.get() + chunk * p_size(tiles), tiles * oc_chunk_ + kPad, tiles * lanes_};
+  }
   double work() const { return p_.macs() / (4 * kMacsPerInstruction); }
 
   // `tiles`: of V and P; `own_du`: sums of one chunk.
@@ -188,7 +193,7 @@ class WinogradWeightGrad {
                             .v_tile = v_tile_});
   }
 
-  // P of a window, from tile `at` on.
+  // P of a window, from tile `at` on. Where channels are neighbours in the image, it is read in place.
   void transform_grad(const Chunk& c, int64_t index, Workspace& ws, Operand p, int64_t at) const {
     Window& window = ws.window;
     window.place(index % t_.grid.count(), v_tile_);
@@ -196,19 +201,28 @@ class WinogradWeightGrad {
     const int64_t cols = std::min(window.cols, p_.axis[2].out - window.col);
     auto pack = grad_pack_args<float>(window, g_, index / t_.grid.count(), c.group * p_.oc_group() + c.oc,
                                       g_.stride[kC], c.oc_count, oc_chunk_, ws.identity.get(), ws.grad.get());
-    pack.h = static_cast<int>(rows);
-    pack.w = pack.run_end = static_cast<int>(cols);
-    pack_.pack(pack);
+    const float* grad = ws.grad.get();
+    int64_t grad_h = cols * oc_chunk_, grad_w = oc_chunk_;
+    if (g_.stride[kC] == 1 && c.oc_count % (lanes_ / 2) == 0) {
+      grad = pack.src;
+      grad_h = pack.src_h;
+      grad_w = pack.src_w;
+    } else {
+      pack.h = static_cast<int>(rows);
+      pack.w = pack.run_end = static_cast<int>(cols);
+      pack.slab_h = grad_h;
+      pack_.pack(pack);
+    }
     for (int64_t row = 0; row < window.rows; row += t_.outputs, at += window.cols / t_.outputs)
-      kernel_.grad[form_]({.grad = ws.grad.get() + row * pack.slab_h,
-                           .grad_h = pack.slab_h,
-                           .grad_w = pack.slab_w,
+      kernel_.grad[form_]({.grad = grad + row * grad_h,
+                           .grad_h = grad_h,
+                           .grad_w = grad_w,
                            .rows = static_cast<int>(rows - row),
                            .cols = static_cast<int>(cols),
                            .channels = static_cast<int>(c.oc_count),
-                           .p = p.data + at * oc_chunk_,
+                           .p = p.data + at * lanes_,
                            .p_point = p.point,
-                           .p_tile = oc_chunk_});
+                           .p_block = p.block});
   }
 
   // ---- products --------------------------------------------------------------------------------------
@@ -216,19 +230,26 @@ class WinogradWeightGrad {
   void multiply(const Chunk& c, Operand v, Operand p, int64_t tiles, float* du, bool accumulate) const {
     const int64_t lane_blocks = ceil_div(c.oc_count, lanes_);
     const int64_t piece = even_piece(tiles, kProductTiles);
-    for (int64_t point = 0; point < points_; ++point)
-      for (int64_t tile = 0; tile < tiles; tile += piece)
-        kernel_.product({.v = v.data + point * v.point + tile * v_tile_,
-                         .v_tile = v_tile_,
-                         .p = p.data + point * p.point + tile * oc_chunk_,
-                         .p_tile = oc_chunk_,
-                         .tiles = static_cast<int>(std::min(piece, tiles - tile)),
-                         .rows = static_cast<int>(c.ic_count),
-                         .lane_blocks = static_cast<int>(lane_blocks),
-                         .last_block_channels = static_cast<int>(c.oc_count - (lane_blocks - 1) * lanes_),
-                         .du = du + point * du_point_,
-                         .du_block = du_block_,
-                         .accumulate = accumulate || tile > 0});
+    const int64_t pieces = ceil_div(tiles, piece);
+    const auto v_at = [&](int64_t i) { return v.data + i / pieces * v.point + i % pieces * piece * v_tile_; };
+    const auto p_at = [&](int64_t i) { return p.data + i / pieces * p.point + i % pieces * piece * lanes_; };
+    const int64_t products = points_ * pieces;
+    for (int64_t i = 0; i < products; ++i) {
+      const int64_t next = std::min(i + 1, products - 1);
+      kernel_.product({.v = v_at(i),
+                       .v_tile = v_tile_,
+                       .p = p_at(i),
+                       .p_block = p.block,
+                       .next_v = v_at(next),
+                       .next_p = p_at(next),
+                       .tiles = static_cast<int>(std::min(piece, tiles - i % pieces * piece)),
+                       .rows = static_cast<int>(c.ic_count),
+                       .lane_blocks = static_cast<int>(lane_blocks),
+                       .last_block_channels = static_cast<int>(c.oc_count - (lane_blocks - 1) * lanes_),
+                       .du = du + i / pieces * du_point_,
+                       .du_block = du_block_,
+                       .accumulate = accumulate || i % pieces > 0});
+    }
   }
 
   // Rows `rows` of a chunk: adds the parts, transforms the sums and puts them where they go.
@@ -287,7 +308,7 @@ class WinogradWeightGrad {
   }
 
   void run_part(const Chunk& c, Span windows, int64_t block, Workspace& ws, float* du) const {
-    const Operand v{ws.v.get(), v_size(block) / points_}, p{ws.p.get(), p_size(block) / points_};
+    const Operand v = v_operand(ws.v, block, 0), p = p_operand(ws.p, block, 0);
     bool accumulate = false;
     for (int64_t first = windows.begin, next = first; first < windows.end; first = next) {
       const int64_t before = t_.tiles_before(first);
@@ -315,12 +336,8 @@ class WinogradWeightGrad {
     std::vector<Workspace> workspaces = make_workspaces(workers, 0, once);
     const Scratch<float> v(ic_chunks_ * v_size(tiles)), p(oc_chunks_ * p_size(tiles));
     const Scratch<float> du(once ? 0 : pairs * du_size_);
-    const auto v_of = [&](int64_t chunk) {
-      return Operand{v.get() + chunk * v_size(tiles), v_size(tiles) / points_};
-    };
-    const auto p_of = [&](int64_t chunk) {
-      return Operand{p.get() + chunk * p_size(tiles), p_size(tiles) / points_};
-    };
+    const auto v_of = [&](int64_t chunk) { return v_operand(v, tiles, chunk); };
+    const auto p_of = [&](int64_t chunk) { return p_operand(p, tiles, chunk); };
     for (int64_t group = 0; group < p_.g; ++group) {
       for (int64_t first = 0; first < t_.windows; first += batch) {
         const int64_t end = std::min(first + batch, t_.windows);

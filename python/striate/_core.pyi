@@ -222,9 +222,17 @@ def pad(
 
 # ---- normalisation -------------------------------------------------------------------------------
 
+# `relu`: max(output, 0); then `gate` (2, C) is what the gradient needs of the forward pass, else
+# None.
+
 def batch_norm_train(
-    input: Array, weight: Array | None, bias: Array | None, eps: float, out: Array | None
-) -> tuple[Array, Array, Array]: ...  # output, batch mean (C,), batch variance, biased (C,)
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    out: Array | None,
+) -> tuple[Array, Array, Array, Array | None]: ...  # output, mean (C,), biased variance (C,), gate
 def batch_norm_infer(
     input: Array,
     mean: Array,
@@ -232,14 +240,16 @@ def batch_norm_infer(
     weight: Array | None,
     bias: Array | None,
     eps: float,
+    relu: bool,
     out: Array | None,
-) -> Array: ...
+) -> tuple[Array, Array | None]: ...  # output, gate
 def batch_norm_grad(
     input: Array,
     grad_output: Array,
     mean: Array,
     var: Array,
     weight: Array | None,
+    gate: Array | None,
     eps: float,
     training: bool,
     out: Array | None,

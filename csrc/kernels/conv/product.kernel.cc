@@ -56,12 +56,6 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
     }
     return;
   }
-  // The sums go to memory that is rarely at hand: ask for it while they are made.
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; v += sizeof(V) < 64 ? 64 / sizeof(V) : 1)
-      __builtin_prefetch(block.c + p.c_row[first + r] + v * n, 1);
   if (p.bias_of == BiasOf::lane) {
     V bias[Vectors];
 #pragma GCC unroll 4
@@ -81,6 +75,24 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
       sum[r][v] = p.bias_of == BiasOf::row ? broadcast<V>(p.bias[first + r]) : V{};
 }
 
+// A product over one tap is short, and its memory rarely at hand. While it runs, ask for the rows of `a` that come
+// next and, a row at a time (all at once would fill the queue of misses), for the sums' place.
+constexpr int kStepsBetweenPrefetches = 8;
+
+template <class T, int Rows, int Vectors>
+STRIATE_INLINE void prefetch(const ProductArgs<T>& p, const Block<T>& block, int first, const T* a, int done) {
+  if (p.a_step == 1 && first + 2 * Rows <= p.rows) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) __builtin_prefetch(a + p.row_offset[first + Rows + r]);
+  }
+  const int r = done / kStepsBetweenPrefetches;
+  if (r < Rows) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v += sizeof(native<T>) < 64 ? 64 / sizeof(native<T>) : 1)
+      __builtin_prefetch(block.c + p.c_row[first + r] + v * kLanes<T>, 1);
+  }
+}
+
 template <class T, int Rows, int Vectors>
 void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   using V = native<T>;
@@ -94,21 +106,26 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   const T* a = p.a;
   const T* b = block.b;
   const int64_t a_step = p.a_step, b_step = block.b_step;
+  const int piece = p.taps == 1 ? kStepsBetweenPrefetches : p.run;
   for (int t = 0; t < p.taps; ++t) {
     if (p.a_tap) a = p.a + p.a_tap[t];
     if (p.b_tap) b = block.b + p.b_tap[t];
-    for (int i = 0; i < p.run; ++i) {
-      V x[Vectors];
+    for (int done = 0; done < p.run; done += piece) {
+      const int steps = smaller(piece, p.run - done);
+      if (p.taps == 1) prefetch<T, Rows, Vectors>(p, block, first, a, done);
+      for (int i = 0; i < steps; ++i) {
+        V x[Vectors];
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) x[v] = load<V>(b + v * n);
+        for (int v = 0; v < Vectors; ++v) x[v] = load<V>(b + v * n);
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const V y = broadcast<V>(a[row[r]]);
+        for (int r = 0; r < Rows; ++r) {
+          const V y = broadcast<V>(a[row[r]]);
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += y * x[v];
+          for (int v = 0; v < Vectors; ++v) sum[r][v] += y * x[v];
+        }
+        a += a_step;
+        b += b_step;
       }
-      a += a_step;
-      b += b_step;
     }
   }
 #pragma GCC unroll 16

@@ -91,9 +91,9 @@ struct WinogradGradArgs {
   const T* grad;  // a strip of tiles, [row][column][channel]
   int64_t grad_h, grad_w;
   int rows, cols;  // outputs of the strip that exist; the others count as 0
-  int channels;    // readable and writable up to the next whole vector
-  T* p;
-  int64_t p_point, p_tile;
+  int channels;    // readable up to the next whole vector
+  T* p;            // [point][lane block][tile][lane]
+  int64_t p_point, p_block;
 };
 
 /// du[row][lane] (+)= sum over tiles of v[tile][row] * p[tile][lane], one point.
@@ -101,8 +101,9 @@ template <class T>
 struct WinogradWeightProductArgs {
   const T* v;
   int64_t v_tile;
-  const T* p;
-  int64_t p_tile;  // lane blocks are neighbours
+  const T* p;  // [lane block][tile][lane]
+  int64_t p_block;
+  const T *next_v, *next_p;  // what the next product will read, to fetch meanwhile
   int tiles;
   int rows;
   int lane_blocks;

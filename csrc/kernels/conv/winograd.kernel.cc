@@ -99,7 +99,7 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j)
-      sum[r][j] = a.accumulate ? load<V>(m + r * a.m_tile + j * kVector) : V{};
+      sum[r][j] = V{};
   const float* row[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
@@ -125,7 +125,11 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) store(m + r * a.m_tile + j * kVector, sum[r][j]);
+    for (int j = 0; j < kVectors; ++j) {
+      float* to = m + r * a.m_tile + j * kVector;
+      // Short sums added to each other round less than one long sum.
+      store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+    }
 }
 
 template <int Rows>

@@ -51,12 +51,16 @@ void transform_grad(const WinogradGradArgs<float>& a) noexcept {
   const float* from = a.grad;
   float* to = a.p;
   for (int left = a.cols; left > 0; left -= outputs) {
-    if (left >= outputs && a.rows >= outputs)
-      for (int c = 0; c < a.channels; c += kVector) grad_tile<form, true>(a, from + c, outputs, outputs, to + c);
-    else
-      for (int c = 0; c < a.channels; c += kVector) grad_tile<form, false>(a, from + c, a.rows, left, to + c);
+    const bool whole = left >= outputs && a.rows >= outputs;
+    for (int c = 0; c < a.channels; c += kVector) {
+      float* at = to + c / kBlock * a.p_block + c % kBlock;
+      if (whole)
+        grad_tile<form, true>(a, from + c, outputs, outputs, at);
+      else
+        grad_tile<form, false>(a, from + c, a.rows, left, at);
+    }
     from += outputs * a.grad_w;
-    to += a.p_tile;
+    to += kBlock;
   }
 }
 
@@ -70,7 +74,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors; ++j)
       sum[r][j] = a.accumulate ? load<V>(du + r * kBlock + j * kVector) : V{};
-  const int64_t v_tile = a.v_tile, p_tile = a.p_tile;
+  const int64_t v_tile = a.v_tile;
   for (int t = 0; t < a.tiles; ++t) {
     V lanes[Vectors];
 #pragma GCC unroll 2
@@ -82,7 +86,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
       for (int j = 0; j < Vectors; ++j) sum[r][j] += value * lanes[j];
     }
     v += v_tile;
-    p += p_tile;
+    p += kBlock;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
@@ -99,11 +103,24 @@ STRIATE_INLINE void product_dispatch(int rows, const WinogradWeightProductArgs<f
   }
 }
 
+/// Share `part` of `parts` of a run of memory to the second cache. All at once would be more requests than
+/// the caches hold.
+STRIATE_INLINE void fetch(const float* from, int64_t count, int part, int parts) {
+  constexpr int line = 16;
+  const int64_t lines = (count + line - 1) / line;
+  const float* end = from + lines * (part + 1) / parts * line;
+  for (const float* at = from + lines * part / parts * line; at < end; at += line) __builtin_prefetch(at, 0, 2);
+}
+
 template <int Vectors>
-void product_block(const WinogradWeightProductArgs<float>& a, const float* p, float* du) {
+void product_block(const WinogradWeightProductArgs<float>& a, int b) {
   constexpr int most = rows_of(Vectors);
   const int pieces = (a.rows + most - 1) / most;
+  const float* p = a.p + b * a.p_block;
+  float* du = a.du + b * a.du_block;
   for (int piece = 0, begin = 0; piece < pieces; ++piece) {
+    fetch(a.next_v, a.tiles * a.v_tile, b * pieces + piece, a.lane_blocks * pieces);
+    fetch(a.next_p + b * a.p_block, a.tiles * kBlock, piece, pieces);
     const int rows = (a.rows - begin + pieces - piece - 1) / (pieces - piece);
     product_dispatch<most, Vectors>(rows, a, a.v + begin, p, du + static_cast<int64_t>(begin) * kBlock);
     begin += rows;
@@ -112,12 +129,10 @@ void product_block(const WinogradWeightProductArgs<float>& a, const float* p, fl
 
 void product(const WinogradWeightProductArgs<float>& a) noexcept {
   for (int b = 0; b < a.lane_blocks; ++b) {
-    const float* p = a.p + b * kBlock;
-    float* du = a.du + b * a.du_block;
     if (b == a.lane_blocks - 1 && a.last_block_channels <= kVector)
-      product_block<1>(a, p, du);
+      product_block<1>(a, b);
     else
-      product_block<kVectors>(a, p, du);
+      product_block<kVectors>(a, b);
   }
 }
 
