@@ -281,8 +281,8 @@ def conv2d(
     exact : bool
         Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
         with 3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster
-        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles that
-        see it.
+        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles
+        that see it.
     workspace : int, optional
         Bytes of scratch memory that the algorithm may need; others decline. None: what
         `set_workspace_limit` has set, no limit at first.
