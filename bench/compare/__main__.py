@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("after", type=Path)
     diff.add_argument("--percent", type=float, default=5.0, help="slower than this is flagged (5)")
 
-    small = commands.add_parser("small", help="a small call, and a training step of LeNet-5")
+    small = commands.add_parser("small", help="small calls, and a training step of LeNet-5")
     _common(small)
     return top
 

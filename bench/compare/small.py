@@ -1,4 +1,4 @@
-"""The cost of a small call, and a training step of LeNet-5 at batch 64, beside PyTorch."""
+"""The cost of small calls, and a training step of LeNet-5 at batch 64, beside PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from . import peers
 from .timing import Timing, compare
 
-SECONDS = 2.0
+SECONDS = 1.5
 
 
 def report(threads: int) -> str:
@@ -18,11 +18,10 @@ def report(threads: int) -> str:
 
     torch_side.prepare(threads)
     ours.prepare(threads)
+    rows = [(title, "us", 1e6, calls) for title, calls in small_calls().items()]
+    rows.append(("LeNet-5 training step, batch 64", "ms", 1e3, lenet_steps()))
     lines = []
-    for title, unit, factor, calls in (
-        ("conv2d 1x8x8x8, 8 -> 8, 3x3, padding 1", "us", 1e6, small_calls()),
-        ("LeNet-5 training step, batch 64", "ms", 1e3, lenet_steps()),
-    ):
+    for title, unit, factor, calls in rows:
         times: dict[str, Timing] = compare(calls, SECONDS, False)
         shown = ", ".join(
             f"{name} {t.best * factor:.2f} {unit} (median {t.median * factor:.2f})"
@@ -33,20 +32,72 @@ def report(threads: int) -> str:
     return "\n".join(lines)
 
 
-def small_calls() -> dict[str, Any]:
+def small_calls() -> dict[str, dict[str, Any]]:
+    """Calls that compute next to nothing: what is left is the way to the kernel and back."""
     import striate
     import torch
+    from striate import Tensor
 
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((1, 8, 8, 8), np.float32)
-    w = rng.standard_normal((8, 8, 3, 3), np.float32)
-    x_torch, w_torch = torch.from_numpy(x), torch.from_numpy(w)
-    run = torch.nn.functional.conv2d
 
-    def on_torch() -> Any:
-        return run(x_torch, w_torch, None, 1, 1)
+    def drawn(*shape: int) -> tuple[Any, Any]:
+        array = rng.standard_normal(shape, np.float32)
+        return array, torch.from_numpy(array)
 
-    return {"striate": lambda: striate.conv2d(x, w, None, 1, 1), "pytorch": on_torch}
+    (x, x_), (w, w_), (dy, dy_) = drawn(1, 8, 8, 8), drawn(8, 8, 3, 3), drawn(1, 8, 8, 8)
+    (rows, rows_), (matrix, matrix_), (bias, bias_) = drawn(4, 32), drawn(16, 32), drawn(16)
+    learnt, learnt_ = Tensor(w, requires_grad=True), w_.clone().requires_grad_()
+    conv_, linear_ = torch.nn.functional.conv2d, torch.nn.functional.linear
+    both_grads = torch.ops.aten.convolution_backward
+
+    def grad_(input_wanted: bool) -> Any:
+        mask = [input_wanted, not input_wanted, False]
+        form = (None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask)
+        return lambda: both_grads(dy_, x_, w_, *form)
+
+    def recorded() -> Any:
+        with torch.enable_grad():
+            return conv_(x_, learnt_, None, 1, 1)
+
+    def walked() -> Any:
+        learnt.grad = None
+        striate.conv2d(x, learnt, None, 1, 1).backward(dy)
+
+    def walked_() -> None:
+        learnt_.grad = None
+        recorded().backward(dy_)
+
+    return {
+        title: {"striate": ours, "pytorch": theirs}
+        for title, ours, theirs in (
+            (
+                "conv2d 1x8x8x8, 8 -> 8, 3x3, padding 1",
+                lambda: striate.conv2d(x, w, None, 1, 1),
+                lambda: conv_(x_, w_, None, 1, 1),
+            ),
+            (
+                "its input gradient",
+                lambda: striate.conv2d_input_grad(x.shape, w, dy, 1, 1),
+                grad_(True),
+            ),
+            (
+                "its weight gradient",
+                lambda: striate.conv2d_weight_grad(x, w.shape, dy, 1, 1),
+                grad_(False),
+            ),
+            (
+                "linear 4x32 -> 16, bias",
+                lambda: striate.linear(rows, matrix, bias),
+                lambda: linear_(rows_, matrix_, bias_),
+            ),
+            (
+                "conv2d on a Tensor, recorded",
+                lambda: striate.conv2d(x, learnt, None, 1, 1),
+                recorded,
+            ),
+            ("the same and back to the weight", walked, walked_),
+        )
+    }
 
 
 def _lenet(nn: Any) -> Any:

@@ -52,8 +52,8 @@ def set_workspace_limit(bytes: int | None) -> None: ...
 # `op` is the public name that error messages use ("conv2d", "linear", ...).
 #
 # `try_f` takes the same arguments as the user wrote them, and returns NotImplemented, before any
-# work, where one is not ready: arrays must be plain, native, aligned ndarrays of float32 or float64;
-# stride, padding and dilation an int or a tuple. Parameters are positional.
+# work, where one is not ready: arrays must be plain, native, aligned ndarrays of float32 or
+# float64; stride, padding and dilation an int or a tuple. Parameters are positional.
 
 def conv_forward(
     op: str,

@@ -99,8 +99,8 @@ def _may_share(result: Array, operand: Array) -> bool:
 class Rule(NamedTuple):
     """The gradient of one argument; `part` picks it from a rule that serves several at once.
 
-    `sources` tells where a node finds what the rule wants, constants of the call aside: the position
-    of an argument, and whether only its shape is wanted; position -1 is the output.
+    `sources` tells where a node finds what the rule wants, constants of the call aside: the
+    position of an argument, and whether only its shape is wanted; position -1 is the output.
     """
 
     function: Callable[..., Any]

@@ -5,8 +5,9 @@ are each the gradients of the other two, to any order. `conv_grad` and `conv_tra
 same primitives to users under other names. Here `form` is always (stride, padding, dilation,
 groups, exact, workspace), as `_core` takes them.
 
-A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they were
-written; whatever it does not know at sight comes back as NotImplemented and takes the long way.
+A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they
+were written; whatever it does not know at sight comes back as NotImplemented and takes the long
+way.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ from .arguments import (
 )
 from .pointwise import _leaky_relu, _relu, _sigmoid, _tanh
 
-Form = tuple[
-    tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None
-]
+Form = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None]
 
 
 @primitive
@@ -70,9 +69,7 @@ def input_grad(
 def weight_grad(
     op: str, input: Any, weight_shape: Any, grad_output: Any, form: Form, out: Any
 ) -> Any:
-    return _core.conv_weight_grad(
-        op, len(form[0]), input, weight_shape, grad_output, *form, out
-    )
+    return _core.conv_weight_grad(op, len(form[0]), input, weight_shape, grad_output, *form, out)
 
 
 @primitive
@@ -284,8 +281,8 @@ def conv2d(
     exact : bool
         Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
         with 3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster
-        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles that
-        see it.
+        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles
+        that see it.
     workspace : int, optional
         Bytes of scratch memory that the algorithm may need; others decline. None: what
         `set_workspace_limit` has set, no limit at first.

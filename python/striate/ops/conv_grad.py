@@ -41,7 +41,9 @@ def _conv_input_grad(
     same_dtype(op, weight=weight, grad_output=grad_output)
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, weight, grad_output)
-    form = form_of(op, rank, input_shape, weight.shape, stride, padding, dilation, groups, exact, workspace)
+    form = form_of(
+        op, rank, input_shape, weight.shape, stride, padding, dilation, groups, exact, workspace
+    )
     return input_grad(op, input_shape, weight, grad_output, bias, form, memory_format, out)
 
 
@@ -64,7 +66,9 @@ def _conv_weight_grad(
     grad_output = operand(op, "grad_output", grad_output)
     same_dtype(op, input=input, grad_output=grad_output)
     out = destination(op, out, input, grad_output)
-    form = form_of(op, rank, input.shape, weight_shape, stride, padding, dilation, groups, exact, workspace)
+    form = form_of(
+        op, rank, input.shape, weight_shape, stride, padding, dilation, groups, exact, workspace
+    )
     return weight_grad(op, input, weight_shape, grad_output, form, out)
 
 

@@ -37,7 +37,9 @@ def _conv_transpose(
             )
     if isinstance(padding, str) and padding == "same":
         raise ValueError(f"{op}: padding must be numbers or 'valid', got 'same'")
-    form = form_of(op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact, workspace)
+    form = form_of(
+        op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact, workspace
+    )
     stride, pads, dilation, groups, *_ = form
     extra = per_axis(op, "output_padding", output_padding, rank)
     if any(not 0 <= e < max(s, 1) for e, s in zip(extra, stride, strict=True)):

@@ -19,4 +19,6 @@ def set_workspace_limit(bytes: int | None) -> None:
     adds its tile, some 100 KB, which is not counted, as a choice never depends on the number of
     threads. The keyword ``workspace=`` of a call overrules this limit. None takes it away.
     """
-    _core.set_workspace_limit(None if bytes is None else integer("set_workspace_limit", "bytes", bytes))
+    _core.set_workspace_limit(
+        None if bytes is None else integer("set_workspace_limit", "bytes", bytes)
+    )
