@@ -84,7 +84,8 @@ def batch_norm(
     TypeError, ValueError
         Operands of other or different dtypes, shapes that do not fit, one value a channel in
         training, no running statistics outside of it, eps that is negative, an activation that is
-        not known; in training, running statistics that are no writeable ndarrays. None of the operands has changed then.
+        not known; in training, running statistics that are no writeable ndarrays. None of the
+        operands has changed then.
 
     References
     ----------
