@@ -44,12 +44,14 @@ def test_chosen(case, isas):
     for isa in isas:
         _core.set_isa(isa)
         plan = striate.explain("conv2d_weight_grad", x.shape, shape, padding=1)
-        assert plan["chosen"] == "winograd4", isa
+        assert plan["chosen"].startswith("winograd"), isa
 
 
+@pytest.mark.parametrize("layout", (np.ascontiguousarray, channels_last))
 @pytest.mark.parametrize("case", CASES)
-def test_error_at_most_four_times_that_of_direct_summation(case, isas, record_property):
+def test_error_at_most_four_times_that_of_direct_summation(case, layout, isas, record_property):
     x, shape, g = problem(case)
+    x, g = layout(x), layout(g)
     want = ref.conv_weight_grad(x.astype(np.float64), shape, g.astype(np.float64), **WINDOW)
     for isa in isas:
         _core.set_isa(isa)
@@ -74,13 +76,12 @@ def test_same_bits_for_any_thread_count(case, layout, isas):
             assert weight_grad(x, shape, g).tobytes() == want, (isa, threads)
 
 
-@pytest.mark.parametrize("case", ("parts", "points", "chunks"))
-def test_every_layout_gives_the_same_bits(case):
+@pytest.mark.parametrize("case", CASES)
+def test_any_strides_give_the_same_bits(case):
     x, shape, g = problem(case)
     want = weight_grad(x, shape, g).tobytes()
     room = np.full((*g.shape[:3], 2 * g.shape[3]), np.nan, np.float32)
     room[..., ::2] = g
-    assert weight_grad(channels_last(x), shape, channels_last(g)).tobytes() == want
-    assert weight_grad(channels_last(x), shape, room[..., ::2]).tobytes() == want
+    assert weight_grad(x, shape, room[..., ::2]).tobytes() == want
     flipped = np.ascontiguousarray(x[:, ::-1, :, ::-1])[:, ::-1, :, ::-1]
     assert weight_grad(flipped, shape, g).tobytes() == want
