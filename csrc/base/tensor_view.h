@@ -28,6 +28,7 @@ struct TensorView {
   int rank = 0;
   std::array<int64_t, kMaxRank> shape{};
   std::array<int64_t, kMaxRank> stride{};
+  int64_t slack = 0;  // elements behind the last that may be read, whatever they are
 
   template <class T>
   T* as() const {

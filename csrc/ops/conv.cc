@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/product.h"
 #include "kernels/conv/reference.h"
+#include "ops/conv_polyphase.h"
 #include "ops/conv_tiles.h"
 #include "ops/conv_winograd.h"
 #include "ops/conv_winograd_grad.h"
@@ -22,8 +24,11 @@ const conv::Kernel<T>& tile_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_table));
 }
 
-// Tiles of 2 x 2 outputs serve both kernel sizes.
-conv::WinogradForm winograd2_form(int64_t taps) {
+// Tiles of 2 x 2 outputs serve two kernel sizes.
+std::optional<conv::WinogradForm> winograd_form(ConvAlgorithm algorithm, int64_t taps) {
+  if (algorithm == ConvAlgorithm::winograd4) return conv::WinogradForm::f4r3;
+  if (algorithm == ConvAlgorithm::winograd3) return conv::WinogradForm::f3r4;
+  if (algorithm != ConvAlgorithm::winograd2) return std::nullopt;
   return taps == 3 ? conv::WinogradForm::f2r3 : conv::WinogradForm::f2r5;
 }
 
@@ -53,13 +58,10 @@ void correlate(const std::vector<Correlation<T>>& phases, ConvAlgorithm algorith
     for (const Correlation<T>& c : phases) one(c);
   };
   if constexpr (std::is_same_v<T, float>) {
-    const auto winograd = [&](conv::WinogradForm form) {
-      each([&](const Correlation<T>& c) {
-        correlate_winograd(c, form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
+    if (const auto form = winograd_form(algorithm, phases[0].axes[1].taps))
+      return each([&](const Correlation<T>& c) {
+        correlate_winograd(c, *form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
       });
-    };
-    if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
-    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(phases[0].axes[1].taps));
   }
   if (algorithm == ConvAlgorithm::groups)
     each([](const Correlation<T>& c) { correlate_groups(c, tile_kernel<T>()); });
@@ -83,6 +85,7 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .oc = p.oc_group(),
                 .input = input.as<T>(),
                 .input_stride = strides_of(input),
+                .input_slack = input.slack,
                 .weight = weight.as<T>(),
                 .weight_g = p.oc_group() * weight.stride[kN],
                 .weight_o = weight.stride[kN],
@@ -214,6 +217,12 @@ void run_forward(const ConvProblem& p, const TensorView& input, const TensorView
   const ConvAlgorithm algorithm = p.ic == 0 ? ConvAlgorithm::reference
                                             : choose_conv(p, ConvDirection::forward,
                                                           formats_of(input, output), force);
+  if (algorithm == ConvAlgorithm::polyphase) {
+    const Polyphase<T> phases(p, product_kernel<T>());
+    phases.split_input(input);
+    phases.split_weight(weight);
+    return run_forward<T>(phases.inner(), phases.input(), phases.weight(), epilogue, output, nullptr);
+  }
   if (algorithm != ConvAlgorithm::reference)
     return correlate_forward<T>(p, input, weight, epilogue, output, algorithm);
   if (p.ic == 0)
@@ -233,9 +242,16 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
   } else {
     const ConvAlgorithm algorithm =
         choose_conv(p, ConvDirection::input_grad, formats_of(grad_input, grad_output), force);
-    if (algorithm == ConvAlgorithm::reference)
+    if (algorithm == ConvAlgorithm::reference) {
       conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
-    else
+    } else if (algorithm == ConvAlgorithm::polyphase) {
+      const Polyphase<T> phases(p, product_kernel<T>());
+      phases.split_weight(weight);
+      const std::vector<T> repeated = phases.repeat(bias);
+      run_input_grad<T>(phases.inner(), phases.weight(), grad_output, bias ? repeated.data() : nullptr,
+                        phases.input(), nullptr);
+      phases.join_input(grad_input, bias);
+    } else
       correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
   }
   // Phases of a stride lie between each other: only the whole is the result.
@@ -253,18 +269,22 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
     channel_sum(grad_output, {.data = bias_grad, .dtype = p.dtype, .rank = 1, .shape = {p.oc}, .stride = {1}});
   if (empty) return fill_channels<T>(grad_weight, nullptr);
   if constexpr (std::is_same_v<T, float>) {
-    const auto winograd = [&](conv::WinogradForm form) {
-      weight_grad_winograd(p, form, input, grad_output, grad_weight, tile_kernel<T>(),
-                           STRIATE_SELECT_TABLE(current_isa(), winograd_grad_table));
-    };
-    if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
-    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(p.axis[1].kernel));
+    if (const auto form = winograd_form(algorithm, p.axis[1].kernel))
+      return weight_grad_winograd(p, *form, input, grad_output, grad_weight, tile_kernel<T>(),
+                                  STRIATE_SELECT_TABLE(current_isa(), winograd_grad_table));
   }
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
   switch (algorithm) {
     case ConvAlgorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
+    case ConvAlgorithm::polyphase: {
+      const Polyphase<T> phases(p, product_kernel<T>());
+      phases.split_input(input);
+      run_weight_grad<T>(phases.inner(), phases.input(), grad_output, phases.weight(), nullptr, nullptr);
+      return phases.join_weight(grad_weight);
+    }
     case ConvAlgorithm::winograd4:
+    case ConvAlgorithm::winograd3:
     case ConvAlgorithm::winograd2:
     case ConvAlgorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, bias_grad, kernel);

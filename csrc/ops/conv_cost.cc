@@ -182,8 +182,38 @@ int64_t winograd_workspace(const ConvRequest& r, int64_t outputs) {
 
 double winograd4_cost(const ConvRequest& r) { return winograd_cost(r, 4); }
 int64_t winograd4_workspace(const ConvRequest& r) { return winograd_workspace(r, 4); }
+double winograd3_cost(const ConvRequest& r) { return winograd_cost(r, 3); }
+int64_t winograd3_workspace(const ConvRequest& r) { return winograd_workspace(r, 3); }
 double winograd2_cost(const ConvRequest& r) { return winograd_cost(r, 2); }
 int64_t winograd2_workspace(const ConvRequest& r) { return winograd_workspace(r, 2); }
+
+namespace {
+
+struct PolyphaseCounts {
+  double image, weights;  // elements of the inner ones
+};
+
+PolyphaseCounts polyphase_counts(const ConvProblem& inner) {
+  double pixels = static_cast<double>(inner.n);
+  for (const ConvAxis& a : inner.axis) pixels *= static_cast<double>(a.in);
+  return {pixels * static_cast<double>(inner.ic),
+          static_cast<double>(inner.oc * inner.ic) * static_cast<double>(inner.taps())};
+}
+
+}  // namespace
+
+double polyphase_moves_cost(const ConvRequest& r, const ConvProblem& inner) {
+  const Machine& m = r.machine;
+  const auto [image, weights] = polyphase_counts(inner);
+  const bool last = r.formats.input == MemoryFormat::channels_last;
+  return pack_seconds(m, image, inner.dtype, last) + image * static_cast<double>(size_of(inner.dtype)) / m.memory_bytes +
+         weights / m.scalar_elements;
+}
+
+int64_t polyphase_moves_workspace(const ConvRequest& r, const ConvProblem& inner) {
+  const auto [image, weights] = polyphase_counts(inner);
+  return scratch_bytes(image + weights, r.problem.dtype);
+}
 
 double groups_cost(const ConvRequest& r) {
   const ConvProblem& p = r.problem;

@@ -7,6 +7,7 @@
 
 #include "base/set_cache.h"
 #include "ops/conv_cost.h"
+#include "ops/conv_polyphase.h"
 
 namespace striate {
 namespace {
@@ -50,7 +51,12 @@ std::string winograd_decline(const ConvRequest& r, std::initializer_list<int64_t
   return {};
 }
 std::string winograd4_decline(const ConvRequest& r) { return winograd_decline(r, {3}); }
+std::string winograd3_decline(const ConvRequest& r) { return winograd_decline(r, {4}); }
 std::string winograd2_decline(const ConvRequest& r) { return winograd_decline(r, {3, 5}); }
+
+std::string phases_decline(const ConvRequest& r) { return polyphase_decline(r.problem); }
+double phases_cost(const ConvRequest& r);
+int64_t phases_workspace(const ConvRequest& r);
 
 // ---- the rows -----------------------------------------------------------------------------------------
 
@@ -58,11 +64,29 @@ constexpr PlanRow<ConvAlgorithm, const ConvRequest&> kRows[] = {
     {ConvAlgorithm::groups, "groups", groups_decline, groups_cost, groups_workspace},
     {ConvAlgorithm::winograd4, "winograd4", winograd4_decline, winograd4_cost, winograd4_workspace,
      Arithmetic::rounded},
+    {ConvAlgorithm::winograd3, "winograd3", winograd3_decline, winograd3_cost, winograd3_workspace,
+     Arithmetic::rounded},
     {ConvAlgorithm::winograd2, "winograd2", winograd2_decline, winograd2_cost, winograd2_workspace,
      Arithmetic::rounded},
+    {ConvAlgorithm::polyphase, "polyphase", phases_decline, phases_cost, phases_workspace,
+     Arithmetic::rounded},  // what runs inside may be Winograd's
     {ConvAlgorithm::tiles, "tiles", tiles_decline, tiles_cost, tiles_workspace},
     {ConvAlgorithm::reference, "reference", nullptr},
 };
+
+// The problem inside has no stride: polyphase itself declines it.
+Candidate inside_polyphase(const ConvRequest& r) {
+  const ConvProblem inner = polyphase_inner(r.problem);
+  const ConvRequest request{inner, r.direction, {MemoryFormat::channels_last, r.formats.output}, r.machine};
+  const Plan plan = explain(kOp, kRows, {}, request);
+  return plan.candidates[plan.chosen];
+}
+double phases_cost(const ConvRequest& r) {
+  return polyphase_moves_cost(r, polyphase_inner(r.problem)) + inside_polyphase(r).cost;
+}
+int64_t phases_workspace(const ConvRequest& r) {
+  return polyphase_moves_workspace(r, polyphase_inner(r.problem)) + inside_polyphase(r).workspace;
+}
 
 std::atomic<int64_t> process_workspace_limit{kNoLimit};
 

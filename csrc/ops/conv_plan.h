@@ -12,7 +12,15 @@ namespace striate {
 
 enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
 
-enum class ConvAlgorithm : uint8_t { groups, winograd4, winograd2, tiles, reference };
+enum class ConvAlgorithm : uint8_t {
+  groups,
+  winograd4,
+  winograd3,
+  winograd2,
+  polyphase,
+  tiles,
+  reference
+};
 
 /// How the images lie in memory: the convolution's input (or its gradient) and its output (or its gradient).
 struct ConvFormats {

@@ -24,6 +24,7 @@ struct Correlation {
   int64_t n, g, ic, oc;  // ic, oc: of one group
   const T* input;
   std::array<int64_t, 5> input_stride;  // n, c, d, h, w
+  int64_t input_slack;  // elements behind the last that may be read
   const T* weight;
   int64_t weight_g, weight_o, weight_i;
   std::array<int64_t, 3> weight_tap;

@@ -186,7 +186,9 @@ class Convolution {
       return first >= 0 && first + count <= extent;
     };
     const int64_t tiles = window.cols / outputs_;
-    if (c_.input_stride[kC] != 1 || c_.ic % (kernel_.lanes / 2) != 0) return {tiles, tiles};
+    // A vector of channels may reach beyond the last one.
+    if (c_.input_stride[kC] != 1) return {tiles, tiles};
+    if (c_.ic % (kernel_.lanes / 2) != 0 && c_.input_slack < kernel_.lanes / 2) return {tiles, tiles};
     if (!inside(depth_of(window), 1, axes_[0].in) || !inside(row_of(window), points_, axes_[1].in))
       return {tiles, tiles};
     const auto fits = [&](int64_t tile) {

@@ -133,7 +133,9 @@ void WinogradGradSteps::transform_input(const Chunk& c, int64_t index, Workspace
     for (int64_t row = 0; row < window.rows; row += t_.outputs, to += cols)
       transform(ws.slab.get() + row * window.row_step(), window.row_step(), window.pixel_step(), cols, to);
   };
-  const Span direct = c.ic_count % (lanes_ / 2) == 0 ? tiles_in_place(ws.window) : Span{0, 0};
+  // A vector of channels may reach beyond the last one.
+  const bool readable = c.ic_count % (lanes_ / 2) == 0 || x_.slack >= lanes_ / 2;
+  const Span direct = readable ? tiles_in_place(ws.window) : Span{0, 0};
   if (direct.begin >= direct.end) return through_slab(ws.window, at);
 
   const auto& [d, h, w] = axes_;

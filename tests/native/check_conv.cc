@@ -21,6 +21,13 @@ std::vector<Sizes> all_sizes() {
     all.push_back({1 + i % 2, 1, i, 1 + i * 29 % 67, kernel + i % 4, std::max(kernel, 1 + i * 41 % 67), kernel, 1, 0});
     all.push_back({1 + i % 3, 1, 1 + i * 37 % 67, i, 3 + i % 11, i, kernel, 1 + i % 11 / 9, kernel / 2});
   }
+  for (int64_t i : {0, 1, 2, 3}) {  // strides: all phases in use, some taps or pixels beyond the last
+    all.push_back({2, 1, 3, 20 + i, 23 + i, 29 - i, 7, 2, i});
+    all.push_back({1, 1, 2 + i, 17, 27 + i, 30, 11, 4, 2 * i});
+    all.push_back({1, 1, 16, 24 + i, 13, 15 + i, 3, 2, i % 2});
+    all.push_back({2, 1, 8, 9, 14 + i, 17, 5, 3, i});
+    all.push_back({1, 1, 9, 8, 8 + i, 9, 2, 2, i % 2});
+  }
   for (int64_t g : {2, 5, 16}) all.push_back({2, g, g * 9, g * 10, 9, 10, 3, 1, 1});
   all.push_back({1, 1, 130, 40, 14, 14, 3, 1, 1});  // more channels than are summed in one go
   all.push_back({1, 1, 9, 8, 70, 90, 3, 1, 2});     // several strips and blocks
@@ -58,6 +65,7 @@ bool check_direction(Isa isa, ConvDirection direction, const char* name) {
     const Array<T> w = random_array<T>(p.weight_shape(), turn % 3 ? Layout::dense : to, 2);
     const Array<T> dy = random_array<T>(p.output_shape(), to == Layout::dense ? from : to, 3);
     const Array<T> bias = random_array<T>({p.oc}, Layout::dense, 4);
+    const Array<T> input_bias = random_array<T>({p.ic}, Layout::dense, 5);
     const Plan plan = plan_conv(p, direction);
     switch (direction) {
       case ConvDirection::forward:
@@ -67,7 +75,7 @@ bool check_direction(Isa isa, ConvDirection direction, const char* name) {
         break;
       case ConvDirection::input_grad:
         report.compare<T>(p.input_shape(), from, to, [&](const TensorView& dx, const char* force) {
-          conv_input_grad(p, lift(w.view), lift(dy.view), nullptr, lift(dx), force);
+          conv_input_grad(p, lift(w.view), lift(dy.view), input_bias.view.data, lift(dx), force);
         }, 0, plan.candidates);
         break;
       case ConvDirection::weight_grad:
