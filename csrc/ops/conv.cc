@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -32,27 +34,49 @@ const conv::Product<T>& product_kernel() {
 
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
+// Phases see almost the same windows, unless taps are far apart. Only then, or where there are too many to hold
+// tables for, each goes its own way.
 template <class T>
-void correlate(const Correlation<T>& c, ConvAlgorithm algorithm) {
+bool share_windows(const std::vector<Correlation<T>>& phases) {
+  constexpr size_t kMostPhases = 64;
+  if (phases.size() > kMostPhases) return false;
+  for (const Correlation<T>& c : phases)
+    for (const CorrelationAxis& a : c.axes)
+      if (phases.size() > 1 && a.dilation != 1 && a.taps > 1) return false;
+  return true;
+}
+
+// Correlations that share their input, merged into one walk over it where that reads less.
+template <class T>
+void correlate(const std::vector<Correlation<T>>& phases, ConvAlgorithm algorithm) {
+  const auto each = [&](const auto& one) {
+    for (const Correlation<T>& c : phases) one(c);
+  };
   if constexpr (std::is_same_v<T, float>) {
     const auto winograd = [&](conv::WinogradForm form) {
-      correlate_winograd(c, form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
+      each([&](const Correlation<T>& c) {
+        correlate_winograd(c, form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
+      });
     };
     if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
-    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(c.axes[1].taps));
+    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(phases[0].axes[1].taps));
   }
   if (algorithm == ConvAlgorithm::groups)
-    correlate_groups(c, tile_kernel<T>());
-  else if (c.epilogue.does_nothing() && is_pointwise(c))
-    correlate_pointwise(c, product_kernel<T>());
+    each([](const Correlation<T>& c) { correlate_groups(c, tile_kernel<T>()); });
+  else if (phases.size() == 1 && phases[0].epilogue.does_nothing() && is_pointwise(phases[0]))
+    correlate_pointwise(phases[0], product_kernel<T>());
+  else if (share_windows(phases))
+    correlate_tiles(std::span(phases), tile_kernel<T>(), product_kernel<T>());
   else
-    correlate_tiles(c, tile_kernel<T>());
+    each([](const Correlation<T>& c) {
+      correlate_tiles(std::span(&c, 1), tile_kernel<T>(), product_kernel<T>());
+    });
 }
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
                        const Epilogue& epilogue, const TensorView& output, ConvAlgorithm algorithm) {
-  correlate<T>({.axes = correlation_axes(p),
+  correlate<T>({{.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
                 .ic = p.ic_group(),
@@ -67,7 +91,7 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .bias = static_cast<const T*>(epilogue.bias),
                 .output = output.as<T>(),
                 .output_stride = strides_of(output),
-                .epilogue = TileEpilogue<T>(epilogue)},
+                .epilogue = TileEpilogue<T>(epilogue)}},
                algorithm);
 }
 
@@ -140,7 +164,7 @@ void fill_channels(const TensorView& view, const T* values) {
 template <class T>
 void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
                           const T* bias, const TensorView& grad_input, ConvAlgorithm algorithm) {
-  const auto run = [&](const std::array<const Phase*, 3>& phase) {
+  const auto correlation = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
     auto out_stride = strides_of(grad_input);
     T* out = grad_input.as<T>();
@@ -165,13 +189,15 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
     c.bias = bias;
     c.output = out;
     c.output_stride = out_stride;
-    correlate(c, algorithm);
+    return c;
   };
   const Phases depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
   if (depth.gap || height.gap || width.gap) fill_channels<T>(grad_input, bias);
+  std::vector<Correlation<T>> phases;
   for (const Phase& d : depth.reached)
     for (const Phase& h : height.reached)
-      for (const Phase& w : width.reached) run({&d, &h, &w});
+      for (const Phase& w : width.reached) phases.push_back(correlation({&d, &h, &w}));
+  if (!phases.empty()) correlate(phases, algorithm);
 }
 
 // ---- entry ----------------------------------------------------------------------------------------------
@@ -218,11 +244,14 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
 
 template <class T>
 void run_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                     const TensorView& grad_weight, const char* force) {
-  if (grad_weight.size() == 0) return;
-  if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  const ConvAlgorithm algorithm =
-      choose_conv(p, ConvDirection::weight_grad, formats_of(input, grad_output), force);
+                     const TensorView& grad_weight, T* bias_grad, const char* force) {
+  const bool empty = grad_weight.size() == 0 || grad_output.size() == 0;
+  const ConvAlgorithm algorithm = empty ? ConvAlgorithm::reference
+                                        : choose_conv(p, ConvDirection::weight_grad,
+                                                      formats_of(input, grad_output), force);
+  if (bias_grad && algorithm != ConvAlgorithm::tiles)
+    channel_sum(grad_output, {.data = bias_grad, .dtype = p.dtype, .rank = 1, .shape = {p.oc}, .stride = {1}});
+  if (empty) return fill_channels<T>(grad_weight, nullptr);
   if constexpr (std::is_same_v<T, float>) {
     const auto winograd = [&](conv::WinogradForm form) {
       weight_grad_winograd(p, form, input, grad_output, grad_weight, tile_kernel<T>(),
@@ -231,13 +260,14 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
     if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
     if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(p.axis[1].kernel));
   }
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
   switch (algorithm) {
     case ConvAlgorithm::groups:
-      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
     case ConvAlgorithm::winograd4:
     case ConvAlgorithm::winograd2:
     case ConvAlgorithm::tiles:
-      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
+      return weight_grad_tiles<T>(p, input, grad_output, grad_weight, bias_grad, kernel);
     case ConvAlgorithm::reference:
       return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
   }
@@ -262,11 +292,11 @@ void conv_input_grad(const ConvProblem& p, const TensorView& weight, const Tenso
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                      const TensorView& grad_weight, const char* force) {
+                      const TensorView& grad_weight, void* bias_grad, const char* force) {
   if (p.dtype == DType::f32)
-    run_weight_grad<float>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<float*>(bias_grad), force);
   else
-    run_weight_grad<double>(p, input, grad_output, grad_weight, force);
+    run_weight_grad(p, input, grad_output, grad_weight, static_cast<double*>(bias_grad), force);
 }
 
 }  // namespace striate

@@ -19,9 +19,15 @@ void conv_input_grad(const ConvProblem& problem, const TensorView& weight,
                      const TensorView& grad_output, const Epilogue& epilogue, const TensorView& grad_input,
                      const char* force = nullptr);
 
+/// `bias_grad`, dense (oc), also gets the bias gradient: the sums of grad_output that channel_sum gives.
 void conv_weight_grad(const ConvProblem& problem, const TensorView& input,
-                      const TensorView& grad_output, const TensorView& grad_weight,
+                      const TensorView& grad_output, const TensorView& grad_weight, void* bias_grad,
                       const char* force = nullptr);
+inline void conv_weight_grad(const ConvProblem& problem, const TensorView& input,
+                             const TensorView& grad_output, const TensorView& grad_weight,
+                             const char* force = nullptr) {
+  conv_weight_grad(problem, input, grad_output, grad_weight, nullptr, force);
+}
 
 /// The bias gradient: sums over all axes but the channels. `sums` has one axis.
 void channel_sum(const TensorView& grad_output, const TensorView& sums, const char* force = nullptr);

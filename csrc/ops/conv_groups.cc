@@ -141,7 +141,8 @@ void correlate_groups(const Correlation<T>& c, const conv::Kernel<T>& kernel) {
 
 template <class T>
 void weight_grad_groups(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
-                        const TensorView& grad_weight, const conv::Kernel<T>& kernel) {
+                        const TensorView& grad_weight, const conv::Kernel<T>& kernel,
+                        const conv::WeightKernel<T>& weight_kernel) {
   const int64_t lanes = kernel.lanes;
   const int64_t blocks = ceil_div(p.g, lanes);
   const int64_t ic = p.ic_group(), oc = p.oc_group();
@@ -191,19 +192,23 @@ void weight_grad_groups(const ConvProblem& p, const TensorView& input, const Ten
                                    oc * grad_output.stride[kC], lane.used, lanes, identity.get(),
                                    grad + r * grad_stride));
         for (int64_t j = 0; j < ic; ++j)
-          kernel.group_weight_tile({.slab = ws.slab.get() + j * ws.slab_stride,
+          weight_kernel.group_tile({.slab = ws.slab.get() + j * ws.slab_stride,
                                     .row_offset = tap_offset,
                                     .rows = static_cast<int>(p.taps()),
                                     .run_offset = run_offset,
                                     .runs = static_cast<int>(window.rows),
                                     .run = static_cast<int>(window.cols),
+                                    .last_run = static_cast<int>(window.cols),
                                     .step = static_cast<int>(window.pixel_step()),
                                     .grad = grad + r * grad_stride,
                                     .grad_block_stride = 0,
                                     .lane_blocks = 1,
                                     .last_block_channels = static_cast<int>(lane.used),
                                     .acc = acc + (r * ic + j) * pair_stride,
-                                    .acc_block_stride = 0});
+                                    .acc_block_stride = 0,
+                                    .accumulate = true,
+                                    .ahead = nullptr,
+                                    .aheads = 0});
       }
     }
   });
@@ -235,8 +240,10 @@ void weight_grad_groups(const ConvProblem& p, const TensorView& input, const Ten
 template void correlate_groups(const Correlation<float>&, const conv::Kernel<float>&);
 template void correlate_groups(const Correlation<double>&, const conv::Kernel<double>&);
 template void weight_grad_groups<float>(const ConvProblem&, const TensorView&, const TensorView&,
-                                        const TensorView&, const conv::Kernel<float>&);
+                                        const TensorView&, const conv::Kernel<float>&,
+                                        const conv::WeightKernel<float>&);
 template void weight_grad_groups<double>(const ConvProblem&, const TensorView&, const TensorView&,
-                                         const TensorView&, const conv::Kernel<double>&);
+                                         const TensorView&, const conv::Kernel<double>&,
+                                         const conv::WeightKernel<double>&);
 
 }  // namespace striate

@@ -113,18 +113,12 @@ Rows<T> weight_rows(const Correlation<T>& c, const conv::Product<T>& kernel) {
   return rows;
 }
 
-// Neighbouring pixels of one line, within a block.
-struct Piece {
-  int64_t input, output;  // offsets
-  int lane, count;
-};
-
 // Lanes [0, width) of a task's panels, beginning at pixel `first`.
 struct PixelBlock {
   int64_t first;
   int pixels, width;  // width: whole vectors
   int64_t panel;      // offset in the panels
-  int first_piece, pieces;
+  int first_piece, pieces;  // runs of one line
   bool direct;  // sums go straight to the output
 };
 
@@ -154,7 +148,8 @@ class Pointwise {
   struct Workspace {
     Scratch<T> panels, sums;
     std::vector<PixelBlock> blocks;
-    std::vector<Piece> pieces;
+    std::vector<conv::PanelPiece> input;  // from the image to the panels
+    std::vector<int64_t> output;          // where each of them goes
   };
   Workspace make_workspace() const {
     Workspace ws;
@@ -162,7 +157,8 @@ class Pointwise {
     const int64_t blocks = ceil_div(b_.task_pixels, kernel_.block);
     ws.sums = Scratch<T>(blocks * kernel_.block * row_offset_count());
     ws.blocks.reserve(static_cast<size_t>(blocks));
-    ws.pieces.reserve(static_cast<size_t>(b_.task_pixels));
+    ws.input.reserve(static_cast<size_t>(b_.task_pixels));
+    ws.output.reserve(static_cast<size_t>(b_.task_pixels));
     return ws;
   }
 
@@ -174,7 +170,7 @@ class Pointwise {
     const int64_t group = task / b_.pixel_tasks / b_.oc_chunks;
     const int64_t first = pixel_task * b_.task_pixels;
     cut(first, std::min(b_.task_pixels, pixels_ - first), ws);
-    for (const PixelBlock& block : ws.blocks) pack(block, group, ws);
+    pack(group, ws);
 
     const int64_t begin = chunk * b_.oc_chunk, end = std::min(c_.oc, begin + b_.oc_chunk);
     const int64_t largest = even_piece(end - begin, row_offset_count());
@@ -190,7 +186,8 @@ class Pointwise {
 
   void cut(int64_t first, int64_t pixels, Workspace& ws) const {
     ws.blocks.clear();
-    ws.pieces.clear();
+    ws.input.clear();
+    ws.output.clear();
     const int64_t vectors = ceil_div(pixels, kernel_.lanes);
     const int64_t count = ceil_div(pixels, kernel_.block);
     int64_t lane = 0;  // of the task
@@ -198,18 +195,18 @@ class Pointwise {
       const int64_t width = (vectors * (i + 1) / count - vectors * i / count) * kernel_.lanes;
       const int64_t used = std::min(width, pixels - lane);
       PixelBlock block{first + lane, static_cast<int>(used), static_cast<int>(width), lane * c_.ic,
-                       static_cast<int>(ws.pieces.size()), 0, false};
+                       static_cast<int>(ws.input.size()), 0, false};
       for (int64_t at = 0; at < used;) {
         const int64_t pixel = block.first + at;
         const int64_t image = pixel / image_pixels_, line = pixel % image_pixels_ / lines_.length;
         const int64_t x = pixel % lines_.length;
         const int64_t h = line % lines_.size[1], d = line / lines_.size[1];
         const int64_t length = std::min(used - at, lines_.length - x);
-        ws.pieces.push_back({image * c_.input_stride[kN] + d * lines_.input_stride[0] +
-                                 h * lines_.input_stride[1] + x * lines_.input_step,
-                             image * c_.output_stride[kN] + d * lines_.output_stride[0] +
-                                 h * lines_.output_stride[1] + x * lines_.output_step,
-                             static_cast<int>(at), static_cast<int>(length)});
+        ws.input.push_back({image * c_.input_stride[kN] + d * lines_.input_stride[0] +
+                                h * lines_.input_stride[1] + x * lines_.input_step,
+                            block.panel + at, static_cast<int>(length), block.width});
+        ws.output.push_back(image * c_.output_stride[kN] + d * lines_.output_stride[0] +
+                            h * lines_.output_stride[1] + x * lines_.output_step);
         at += length;
         ++block.pieces;
       }
@@ -219,22 +216,20 @@ class Pointwise {
     }
   }
 
-  void pack(const PixelBlock& block, int64_t group, Workspace& ws) const {
-    T* panel = ws.panels.get() + block.panel;
-    for (int i = 0; i < block.pieces; ++i) {
-      const Piece& piece = ws.pieces[static_cast<size_t>(block.first_piece + i)];
-      kernel_.move({.from = c_.input + group * c_.ic * c_.input_stride[kC] + piece.input,
+  void pack(int64_t group, Workspace& ws) const {
+    kernel_.panels({.from = c_.input + group * c_.ic * c_.input_stride[kC],
                     .from_row = c_.input_stride[kC],
-                    .from_column = lines_.input_step,
+                    .step = lines_.input_step,
                     .rows = static_cast<int>(c_.ic),
-                    .columns = piece.count,
-                    .to = panel + piece.lane,
-                    .to_row = block.width,
-                    .to_column = 1});
-    }
-    if (block.pixels < block.width)  // lanes that are never read back, but must not start out as garbage
-      for (int64_t k = 0; k < c_.ic; ++k)
-        std::fill(panel + k * block.width + block.pixels, panel + (k + 1) * block.width, T(0));
+                    .piece = ws.input.data(),
+                    .pieces = static_cast<int>(ws.input.size()),
+                    .to = ws.panels.get()});
+    // Lanes beyond the last pixel are never read back, but must not start out as garbage.
+    const PixelBlock& last = ws.blocks.back();
+    if (last.pixels == last.width) return;
+    T* panel = ws.panels.get() + last.panel;
+    for (int64_t k = 0; k < c_.ic; ++k)
+      std::fill(panel + k * last.width + last.pixels, panel + (k + 1) * last.width, T(0));
   }
 
   void multiply(const PixelBlock& block, int64_t group, int64_t oc, int64_t rows, int64_t ic,
@@ -244,7 +239,7 @@ class Pointwise {
     const auto index = static_cast<int64_t>(&block - ws.blocks.data());
     T* sums = ws.sums.get() + index * kernel_.block * row_offset_count();
     T* output = c_.output + channel * c_.output_stride[kC];
-    const Piece* pieces = ws.pieces.data() + block.first_piece;
+    const int64_t* to = ws.output.data() + block.first_piece;
     kernel_.multiply({.a = weight_.data + group * weight_.group + oc * weight_.row + ic,
                       .row_offset = row_offset_.get(),
                       .rows = static_cast<int>(rows),
@@ -258,20 +253,21 @@ class Pointwise {
                       .lanes = block.pixels,
                       .taps = 1,
                       .run = static_cast<int>(count),
-                      .c = block.direct ? output + pieces[0].output : sums,
+                      .c = block.direct ? output + to[0] : sums,
                       .c_row = block.direct ? direct_row_.get() : scratch_row_.get(),
                       .c_block_stride = 0,
                       .bias = c_.bias ? c_.bias + channel : nullptr,
                       .bias_of = c_.bias ? conv::BiasOf::row : conv::BiasOf::none,
                       .accumulate = ic > 0});
     if (block.direct || ic + count < c_.ic) return;
+    const conv::PanelPiece* piece = ws.input.data() + block.first_piece;
     for (int i = 0; i < block.pieces; ++i)
-      kernel_.move({.from = sums + pieces[i].lane,
+      kernel_.move({.from = sums + (piece[i].to - block.panel),
                     .from_row = kernel_.block,
                     .from_column = 1,
                     .rows = static_cast<int>(rows),
-                    .columns = pieces[i].count,
-                    .to = output + pieces[i].output,
+                    .columns = piece[i].count,
+                    .to = output + to[i],
                     .to_row = c_.output_stride[kC],
                     .to_column = lines_.output_step});
   }

@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/product.h"
+#include "kernels/conv/weight_tiles.h"
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
 #include "ops/epilogue.h"
@@ -40,12 +42,14 @@ struct Correlation {
 /// A vector instruction does about this many multiply-adds (for workers_for).
 inline constexpr double kMacsPerInstruction = 8;
 
-// Lanes are the output channels of a group.
+// Lanes are the output channels of a group. Several correlations (phases) share their input: they differ in axes
+// (but not in stride), weights' taps and output.
 template <class T>
-void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
+void correlate_tiles(std::span<const Correlation<T>> phases, const conv::Kernel<T>& packer,
+                     const conv::Product<T>& kernel);
 template <class T>
 void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
-                       const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+                       const TensorView& grad_weight, T* bias_grad, const conv::WeightKernel<T>& kernel);
 
 // A single tap, nowhere on padding, pixels neighbours in memory: lanes are output pixels.
 template <class T>
@@ -58,7 +62,8 @@ template <class T>
 void correlate_groups(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
 template <class T>
 void weight_grad_groups(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
-                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+                        const TensorView& grad_weight, const conv::Kernel<T>& kernel,
+                        const conv::WeightKernel<T>& weight_kernel);
 
 /// The axes of the forward correlation.
 inline CorrelationAxes correlation_axes(const ConvProblem& problem) {

@@ -83,6 +83,16 @@ void Window::place(int64_t tile, int64_t channels) {
   run_step_ = w_.dense ? 1 : static_cast<int>(axes_[2].stride);
 }
 
+bool Window::inside() const {
+  const int64_t first[3] = {depth, row, col}, size[3] = {1, rows, cols};
+  for (size_t i = 0; i < 3; ++i) {
+    const CorrelationAxis& a = axes_[i];
+    const int64_t begin = first[i] * a.stride - a.pad;
+    if (begin < 0 || begin + (size[i] - 1) * a.stride + (a.taps - 1) * a.dilation >= a.in) return false;
+  }
+  return true;
+}
+
 const int32_t* Window::pixel_offsets() {
   int32_t* next = pixel_offset_.get();
   for (int64_t r = 0; r < rows; ++r)

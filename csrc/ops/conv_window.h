@@ -68,6 +68,12 @@ class Window {
   int64_t rows = 0, cols = 0;           // its size
   int64_t pixels() const { return rows * cols; }
 
+  /// Whether the tile sees no padding.
+  bool inside() const;
+
+  std::array<SlabAxis, 3> slab_axes() const { return {d_, h_, w_}; }
+  std::array<int64_t, 3> pitches() const { return {pitch_d_, pitch_h_, pitch_w_}; }  // along d, h, w
+
   int64_t pixel_step() const { return w_.pixel_step * pitch_w_; }   // to the next pixel of a row
   int64_t row_step() const { return h_.pixel_step * pitch_h_; }     // to the next row of pixels
   int64_t channel_step() const { return pitch_c_; }

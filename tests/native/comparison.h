@@ -136,9 +136,12 @@ class Report {
   template <class T>
   void compare(const Shape& shape, Layout from, Layout to, const Call& call, T largest_term = 0,
                std::span<const Candidate> plan = kOneVectorKernel) {
+    Array<T> want(shape, to);
+    call(want.view, "reference");
     for (const Candidate& row : plan)
       if (row.declined.empty() && row.name != "reference")
-        compare_one<T>(shape, from, to, call, largest_term, row.name);
+        compare_one<T>(shape, from, to, call, largest_term, row.name, want);
+    check_gaps(want, shape, from, to, "reference");
   }
 
   bool print(Isa isa, DType dtype) const {
@@ -154,20 +157,33 @@ class Report {
 
   template <class T>
   void compare_one(const Shape& shape, Layout from, Layout to, const Call& call, T largest_term,
-                   const std::string& algorithm) {
-    Array<T> got(shape, to), want(shape, to);
+                   const std::string& algorithm, const Array<T>& want) {
+    Array<T> got(shape, to);
     call(got.view, algorithm.c_str());
-    call(want.view, "reference");
     const double ulps = difference<T>(got.view, want.view, bound_, largest_term);
-    const bool untouched = got.gaps_are_untouched() && want.gaps_are_untouched();
-    add(untouched ? ulps : std::numeric_limits<double>::infinity(),
-        concat(tuple_text(shape), ' ', kLayoutNames[static_cast<int>(from)], " -> ",
-               kLayoutNames[static_cast<int>(to)], ", ", algorithm,
-               untouched ? "" : ", wrote between the elements"));
+    add(ulps, where(shape, from, to, algorithm));
+    check_gaps(got, shape, from, to, algorithm);
+  }
+
+  // Overwrites the array.
+  template <class T>
+  void check_gaps(Array<T>& array, const Shape& shape, Layout from, Layout to, const std::string& algorithm) {
+    if (!array.gaps_are_untouched())
+      worse(std::numeric_limits<double>::infinity(),
+            where(shape, from, to, algorithm) + ", wrote between the elements");
+  }
+
+  static std::string where(const Shape& shape, Layout from, Layout to, const std::string& algorithm) {
+    return concat(tuple_text(shape), ' ', kLayoutNames[static_cast<int>(from)], " -> ",
+                  kLayoutNames[static_cast<int>(to)], ", ", algorithm);
   }
 
   void add(double ulps, std::string where) {
     ++arrays_;
+    worse(ulps, std::move(where));
+  }
+
+  void worse(double ulps, std::string where) {
     if (ulps <= worst_) return;
     worst_ = ulps;
     where_ = std::move(where);

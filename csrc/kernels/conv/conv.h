@@ -73,25 +73,6 @@ struct StoreArgs {
   int64_t out_c, out_d, out_h, out_w;
 };
 
-/// acc[lane block][row][lane] += sum over pixels of slab[row_offset + pixel] * grad[pixel][lane].
-/// A row is one (tap, input channel); the pixels are `runs` runs of `run` pixels, `step` elements apart.
-template <class T>
-struct WeightTileArgs {
-  const T* slab;
-  const int32_t* row_offset;
-  int rows;
-  const int32_t* run_offset;
-  int runs;
-  int run;
-  int step;
-  const T* grad;  // [lane block][pixel][lane]
-  int64_t grad_block_stride;
-  int lane_blocks;
-  int last_block_channels;
-  T* acc;
-  int64_t acc_block_stride;
-};
-
 /// Weights of one lane block, any strides, to [tap][channel][lane] with zeros beyond `lanes_used`.
 template <class T>
 struct PackWeightArgs {
@@ -107,12 +88,9 @@ struct Kernel {
   int lanes;  // output channels in one lane block
   void (*pack)(const PackArgs<T>&) noexcept;
   void (*pack_weight)(const PackWeightArgs<T>&) noexcept;
-  void (*tile)(const TileArgs<T>&) noexcept;
   void (*store)(const StoreArgs<T>&) noexcept;
-  void (*weight_tile)(const WeightTileArgs<T>&) noexcept;
   // The same with a group in each lane: the slab is [d][h][w][lane], and taps of a run are `lanes` apart.
   void (*group_tile)(const TileArgs<T>&) noexcept;
-  void (*group_weight_tile)(const WeightTileArgs<T>&) noexcept;
 };
 
 struct Table {

@@ -89,15 +89,23 @@ template <class T>
 STRIATE_INLINE void transpose_run(const T* from, int64_t from_row, int rows, int columns, T* to,
                                   int64_t to_column) {
   constexpr int n = kLanes<T>;
-  if (rows == 1 || columns == 1) {
+  if (rows < 4 || columns < 4) {  // not worth a square
     for (int r = 0; r < rows; ++r)
       for (int c = 0; c < columns; ++c) to[c * to_column + r] = from[r * from_row + c];
     return;
   }
-  for (int r = 0; r < rows; r += n)
+  const auto square = [&](int r, int c) {
+    transpose_square(from + r * from_row + c, from_row, smaller(n, rows - r), smaller(n, columns - c),
+                     to + c * to_column + r, to_column);
+  };
+  // Walk along the side whose steps are wide (planes of an image): few pages at a time.
+  if (to_column > from_row) {
     for (int c = 0; c < columns; c += n)
-      transpose_square(from + r * from_row + c, from_row, smaller(n, rows - r), smaller(n, columns - c),
-                       to + c * to_column + r, to_column);
+      for (int r = 0; r < rows; r += n) square(r, c);
+  } else {
+    for (int r = 0; r < rows; r += n)
+      for (int c = 0; c < columns; c += n) square(r, c);
+  }
 }
 
 }  // namespace

@@ -72,6 +72,24 @@ struct MoveArgs {
   int64_t to_row, to_column;
 };
 
+/// A run of neighbouring pixels of one panel: [row][width] from `to` on.
+struct PanelPiece {
+  int64_t from, to;
+  int count, width;
+};
+
+/// Cuts rows into panels: for each row r, each piece to[piece.to + r * width ...] = from[piece.from + r * from_row
+/// + ... * step].
+template <class T>
+struct PanelArgs {
+  const T* from;
+  int64_t from_row, step;
+  int rows;
+  const PanelPiece* piece;
+  int pieces;
+  T* to;
+};
+
 template <class T>
 struct Product {
   int lanes;  // of one vector
@@ -80,6 +98,7 @@ struct Product {
   void (*multiply)(const ProductArgs<T>&) noexcept;
   void (*pack_lanes)(const PackLanesArgs<T>&) noexcept;
   void (*move)(const MoveArgs<T>&) noexcept;
+  void (*panels)(const PanelArgs<T>&) noexcept;
 };
 
 struct ProductTable {

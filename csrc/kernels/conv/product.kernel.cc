@@ -6,6 +6,7 @@
 //     16 registers: 6 x 2 + 2 + 1           32 registers: 6 x 4 + 4 + 1, 8 x 3 + 3 + 1, 9 x 2 + 2 + 1
 #include "kernels/conv/product.h"
 
+#include "kernels/conv/even_pieces.h"
 #include "kernels/conv/moves.h"
 #include "simd/strided.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 using conv::BiasOf;
 using conv::MoveArgs;
+using conv::PanelArgs;
+using conv::PanelPiece;
 using conv::PackLanesArgs;
 using conv::ProductArgs;
 
@@ -56,6 +59,12 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
     }
     return;
   }
+  // The sums go to memory that is rarely at hand: ask for it while they are made.
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; v += sizeof(V) < 64 ? 64 / sizeof(V) : 1)
+      __builtin_prefetch(block.c + p.c_row[first + r] + v * n, 1);
   if (p.bias_of == BiasOf::lane) {
     V bias[Vectors];
 #pragma GCC unroll 4
@@ -75,24 +84,6 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
       sum[r][v] = p.bias_of == BiasOf::row ? broadcast<V>(p.bias[first + r]) : V{};
 }
 
-// A product over one tap is short, and its memory rarely at hand. While it runs, ask for the rows of `a` that come
-// next and, a row at a time (all at once would fill the queue of misses), for the sums' place.
-constexpr int kStepsBetweenPrefetches = 8;
-
-template <class T, int Rows, int Vectors>
-STRIATE_INLINE void prefetch(const ProductArgs<T>& p, const Block<T>& block, int first, const T* a, int done) {
-  if (p.a_step == 1 && first + 2 * Rows <= p.rows) {
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) __builtin_prefetch(a + p.row_offset[first + Rows + r]);
-  }
-  const int r = done / kStepsBetweenPrefetches;
-  if (r < Rows) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; v += sizeof(native<T>) < 64 ? 64 / sizeof(native<T>) : 1)
-      __builtin_prefetch(block.c + p.c_row[first + r] + v * kLanes<T>, 1);
-  }
-}
-
 template <class T, int Rows, int Vectors>
 void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   using V = native<T>;
@@ -106,26 +97,21 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   const T* a = p.a;
   const T* b = block.b;
   const int64_t a_step = p.a_step, b_step = block.b_step;
-  const int piece = p.taps == 1 ? kStepsBetweenPrefetches : p.run;
   for (int t = 0; t < p.taps; ++t) {
     if (p.a_tap) a = p.a + p.a_tap[t];
     if (p.b_tap) b = block.b + p.b_tap[t];
-    for (int done = 0; done < p.run; done += piece) {
-      const int steps = smaller(piece, p.run - done);
-      if (p.taps == 1) prefetch<T, Rows, Vectors>(p, block, first, a, done);
-      for (int i = 0; i < steps; ++i) {
-        V x[Vectors];
+    for (int i = 0; i < p.run; ++i) {
+      V x[Vectors];
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) x[v] = load<V>(b + v * n);
+      for (int v = 0; v < Vectors; ++v) x[v] = load<V>(b + v * n);
 #pragma GCC unroll 16
-        for (int r = 0; r < Rows; ++r) {
-          const V y = broadcast<V>(a[row[r]]);
+      for (int r = 0; r < Rows; ++r) {
+        const V y = broadcast<V>(a[row[r]]);
 #pragma GCC unroll 4
-          for (int v = 0; v < Vectors; ++v) sum[r][v] += y * x[v];
-        }
-        a += a_step;
-        b += b_step;
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += y * x[v];
       }
+      a += a_step;
+      b += b_step;
     }
   }
 #pragma GCC unroll 16
@@ -150,17 +136,11 @@ STRIATE_INLINE void rows_dispatch(int rows, const ProductArgs<T>& p, const Block
   }
 }
 
-// Cuts the rows into the fewest pieces, as even as can be: 49 by 6 gives 6 6 6 6 5 5 5 5 5, never 6 ... 6 1, whose
-// last piece would leave the multipliers idle.
 template <class T, int Vectors>
 void product_block(const ProductArgs<T>& p, const Block<T>& block) {
   constexpr int limit = rows_of(Vectors);
-  const int pieces = (p.rows + limit - 1) / limit;
-  for (int piece = 0, first = 0; piece < pieces; ++piece) {
-    const int left = p.rows - first, size = (left + pieces - piece - 1) / (pieces - piece);
-    rows_dispatch<T, limit, Vectors>(size, p, block, first);
-    first += size;
-  }
+  even_pieces(p.rows, limit,
+              [&](int first, int rows) { rows_dispatch<T, limit, Vectors>(rows, p, block, first); });
 }
 
 template <class T, int Vectors>
@@ -208,54 +188,134 @@ void move(const MoveArgs<T>& m) noexcept {
   }
 }
 
-// Taps that are neighbours in memory, forwards or backwards, with all of a channel's taps in one run.
+// Rows outside: memory is read straight on, and its pages once. Rows lie too far apart to be foreseen by hardware.
+constexpr int kRowsAhead = 4;
+template <int Step, class T>
+void panel_rows(const PanelArgs<T>& p) {
+  constexpr int n = kLanes<T>;
+  for (int r = 0; r < p.rows; ++r) {
+    const T* row = p.from + r * p.from_row;
+    const T* ahead = row + smaller(kRowsAhead, p.rows - 1 - r) * p.from_row;
+    for (int i = 0; i < p.pieces; ++i) {
+      const PanelPiece& piece = p.piece[i];
+      for (int at = 0; at < piece.count * Step; at += 64 / static_cast<int>(sizeof(T)))
+        __builtin_prefetch(ahead + piece.from + at);
+      T* to = p.to + piece.to + static_cast<int64_t>(r) * piece.width;
+      const T* from = row + piece.from;
+      if (piece.count == kBlock<T>) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v)
+          store(to + v * n, load_strided<Step, n>(from + v * n * Step, Step));
+      } else {
+        copy_steps<Step>(from, to, piece.count);
+      }
+    }
+  }
+}
+
 template <class T>
-STRIATE_INLINE int tap_direction(const PackLanesArgs<T>& p) {
-  for (int sign = 1; sign >= -1; sign -= 2)
-    if ((p.kw == 1 || p.w == sign) && (p.kh == 1 || p.h == sign * p.kw) &&
-        (p.kd == 1 || p.d == sign * p.kw * p.kh))
-      return sign;
-  return 0;
+void panels(const PanelArgs<T>& p) noexcept {
+  if (p.step == 1) return panel_rows<1>(p);
+  if (p.step == 2) return panel_rows<2>(p);
+  for (int i = 0; i < p.pieces; ++i)
+    move<T>({p.from + p.piece[i].from, p.from_row, p.step, p.rows, p.piece[i].count, p.to + p.piece[i].to,
+             p.piece[i].width, 1});
+}
+
+// The taps of one lane and channel lie within a short run of memory, which may hold others too (those of other
+// phases), in any order.
+constexpr int kLongestRun = 128;
+struct TapRun {
+  int64_t first;  // its lowest offset
+  int length;
+  int tap[kLongestRun];  // which lies there, or -1
+};
+
+template <class T>
+STRIATE_INLINE bool find_run(const PackLanesArgs<T>& p, TapRun& run) {
+  const int64_t ends[3] = {(p.kd - 1) * p.d, (p.kh - 1) * p.h, (p.kw - 1) * p.w};
+  int64_t length = 1;
+  run.first = 0;
+  for (int i = 0; i < 3; ++i) {
+    run.first += smaller(ends[i], int64_t{0});
+    length += ends[i] < 0 ? -ends[i] : ends[i];
+  }
+  const int taps = p.kd * p.kh * p.kw;
+  if (length > kLongestRun || length > 6 * taps) return false;
+  run.length = static_cast<int>(length);
+  for (int i = 0; i < run.length; ++i) run.tap[i] = -1;
+  int tap = 0;
+  for (int d = 0; d < p.kd; ++d)
+    for (int h = 0; h < p.kh; ++h)
+      for (int w = 0; w < p.kw; ++w, ++tap) {
+        int& at = run.tap[d * p.d + h * p.h + w * p.w - run.first];
+        if (at >= 0) return false;  // taps that share memory
+        at = tap;
+      }
+  return true;
+}
+
+// Columns [0, columns) of full-width rows, transposed; row r must not be read at `limit` or beyond.
+template <class T, class Put>
+STRIATE_INLINE void transpose_columns(const T* from, int64_t from_row, int64_t limit, int columns, Put put) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  V block[n];
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i)
+    block[i] = i * from_row + n <= limit ? load<V>(from + i * from_row)
+                                         : load_tail<T, n>(from + i * from_row, columns);
+  transpose<T, n>(block);
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i)
+    if (i < columns) put(i, block[i]);
+}
+
+// Every lane reads straight on through its run of taps, and through channels that follow each other: transpose squares
+// of that, and spread the columns, since taps are outside in the packed weights.
+template <class T>
+void pack_runs(const PackLanesArgs<T>& p, const TapRun& run) {
+  constexpr int n = kLanes<T>;
+  const bool joined = p.i == run.length;
+  const int channels = joined ? p.channels : 1, length = channels * run.length;
+  for (int outer = 0; outer < p.channels; outer += channels) {
+    const T* from = p.weight + outer * p.i + run.first;
+    for (int begin = 0; begin < length; begin += n) {
+      const int columns = smaller(n, length - begin);
+      T* to[n];  // of each column
+      int channel = outer + begin / run.length, at = begin % run.length;
+      for (int j = 0; j < columns; ++j) {
+        const int tap = run.tap[at];
+        to[j] = tap < 0 ? nullptr : p.packed + (static_cast<int64_t>(tap) * p.channels + channel) * p.step;
+        if (++at == run.length) at = 0, ++channel;
+      }
+      int lane = 0;
+      if (columns > n / 4 && p.o > 0) {
+        for (; lane + n <= p.lanes; lane += n)
+          transpose_columns(from + lane * p.o + begin, p.o, (p.lanes - lane - 1) * p.o + length - begin, columns,
+                            [&](int j, native<T> value) {
+                              if (to[j]) store(to[j] + lane, value);
+                            });
+      }
+      for (int j = 0; j < columns; ++j)
+        if (to[j])
+          for (int l = lane; l < p.lanes; ++l) to[j][l] = from[l * p.o + begin + j];
+    }
+  }
 }
 
 template <class T>
 void pack_lanes(const PackLanesArgs<T>& p) noexcept {
-  constexpr int n = kLanes<T>;
   const int taps = p.kd * p.kh * p.kw;
-  const int direction = tap_direction(p);
-  if (p.o == 1 || (taps == 1 && p.i == 1) || !direction) {
-    // Lanes that are neighbours, the matrix of a single tap, or any strides: tap by tap.
+  TapRun run;
+  if (p.o != 1 && !(taps == 1 && p.i == 1) && find_run(p, run)) {
+    pack_runs(p, run);
+  } else {  // lanes that are neighbours, the matrix of a single tap, or any strides: tap by tap
     T* to = p.packed;
     for (int d = 0; d < p.kd; ++d)
       for (int h = 0; h < p.kh; ++h)
         for (int w = 0; w < p.kw; ++w, to += p.channels * p.step)
           move<T>({p.weight + d * p.d + h * p.h + w * p.w, p.i, p.o, p.channels, p.lanes, to, p.step, 1});
-  } else {
-    // Every lane reads straight on through channels (if they follow each other) and taps: transpose squares of
-    // that run, and spread the columns, since taps are outside in the packed weights.
-    const bool joined = direction > 0 && p.i == taps;
-    const int run = joined ? p.channels * taps : taps;
-    T square[n * n];
-    for (int outer = 0; outer < (joined ? 1 : p.channels); ++outer) {
-      const T* from = p.weight + outer * p.i - (direction < 0 ? taps - 1 : 0);
-      for (int begin = 0; begin < run; begin += n) {
-        const int columns = smaller(n, run - begin);
-        for (int lane = 0; lane < p.lanes; lane += n) {
-          const int lanes = smaller(n, p.lanes - lane);
-          transpose_square(from + lane * p.o + begin, p.o, lanes, columns, square, n);
-          int channel = joined ? begin / taps : outer, tap = joined ? begin % taps : begin;
-          for (int j = 0; j < columns; ++j) {
-            const int at = direction > 0 ? tap : taps - 1 - tap;
-            T* to = p.packed + (static_cast<int64_t>(at) * p.channels + channel) * p.step + lane;
-            if (lanes == n)
-              store(to, load<native<T>>(square + j * n));
-            else
-              copy_run(square + j * n, to, lanes);
-            if (++tap == taps) tap = 0, ++channel;
-          }
-        }
-      }
-    }
   }
   if (p.lanes == p.step) return;
   for (int64_t row = 0; row < static_cast<int64_t>(taps) * p.channels; ++row)
@@ -264,7 +324,7 @@ void pack_lanes(const PackLanesArgs<T>& p) noexcept {
 
 template <class T>
 constexpr conv::Product<T> product() {
-  return {kLanes<T>, kBlock<T>, rows_of(kVectors), multiply<T>, pack_lanes<T>, move<T>};
+  return {kLanes<T>, kBlock<T>, rows_of(kVectors), multiply<T>, pack_lanes<T>, move<T>, panels<T>};
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 // (With 32 registers more would fit, but ten row addresses and the counters are all the address registers
 // that x86-64 has; an eleventh is spilled into the loop.)
 #include "kernels/conv/conv.h"
-#include "simd/vec.h"
+#include "kernels/conv/even_pieces.h"
+#include "kernels/conv/moves.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
@@ -16,7 +17,6 @@ using conv::PackArgs;
 using conv::PackWeightArgs;
 using conv::StoreArgs;
 using conv::TileArgs;
-using conv::WeightTileArgs;
 
 constexpr int kVectors = 2;
 template <class T>
@@ -80,41 +80,6 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
     for (int v = 0; v < Vectors; ++v) store(acc + r * kBlock<T> + v * kLanes<T>, sum[r][v]);
 }
 
-template <Lane lane, class T, int Rows, int Vectors>
-void weight_rows(const WeightTileArgs<T>& a, const int32_t* row_offset, const T* grad, T* acc) {
-  using V = native<T>;
-  V sum[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = load<V>(acc + r * kBlock<T> + v * kLanes<T>);
-
-  const int64_t step = a.step;
-  for (int t = 0; t < a.runs; ++t) {
-    const T* window = a.slab + a.run_offset[t];
-    const T* row[Rows];
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) row[r] = window + row_offset[r];
-    int64_t at = 0;
-    for (int i = 0; i < a.run; ++i) {
-      V g[Vectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) g[v] = load<V>(grad + v * kLanes<T>);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += slab_value<lane>(row[r] + at, v) * g[v];
-      }
-      grad += kBlock<T>;
-      at += step;
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) store(acc + r * kBlock<T> + v * kLanes<T>, sum[r][v]);
-}
-
 // Calls the instance for `rows`, known only at run time, out of 1 ... Rows.
 template <Lane lane, class T, int Rows, int Vectors>
 STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32_t* pixel_offset,
@@ -125,40 +90,11 @@ STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32
   }
 }
 
-template <Lane lane, class T, int Rows, int Vectors>
-STRIATE_INLINE void weight_dispatch(int rows, const WeightTileArgs<T>& a, const int32_t* row_offset,
-                                    const T* grad, T* acc) {
-  if constexpr (Rows > 0) {
-    if (rows == Rows) return weight_rows<lane, T, Rows, Vectors>(a, row_offset, grad, acc);
-    weight_dispatch<lane, T, Rows - 1, Vectors>(rows, a, row_offset, grad, acc);
-  }
-}
-
-// Cuts `count` into the fewest pieces of at most `limit`, as even as can be: 49 by 6 gives 6 6 6 6 5 5 5 5 5,
-// never 6 ... 6 1, whose last piece would leave the multipliers idle.
-template <class Piece>
-STRIATE_INLINE void even_pieces(int count, int limit, Piece piece) {
-  const int pieces = (count + limit - 1) / limit;
-  for (int p = 0, begin = 0; p < pieces; ++p) {
-    const int size = (count - begin) / (pieces - p) + ((count - begin) % (pieces - p) != 0);
-    piece(begin, size);
-    begin += size;
-  }
-}
-
 template <Lane lane, class T, int Vectors>
 void forward_block(const TileArgs<T>& a, const T* weight, T* acc) {
   even_pieces(a.pixels, rows_of(Vectors), [&](int begin, int size) {
     forward_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
                                                    acc + static_cast<int64_t>(begin) * kBlock<T>);
-  });
-}
-
-template <Lane lane, class T, int Vectors>
-void weight_block(const WeightTileArgs<T>& a, const T* grad, T* acc) {
-  even_pieces(a.rows, rows_of(Vectors), [&](int begin, int size) {
-    weight_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.row_offset + begin, grad,
-                                                  acc + static_cast<int64_t>(begin) * kBlock<T>);
   });
 }
 
@@ -174,51 +110,7 @@ void tile(const TileArgs<T>& a) noexcept {
   }
 }
 
-template <Lane lane, class T>
-void weight_tile(const WeightTileArgs<T>& a) noexcept {
-  for (int b = 0; b < a.lane_blocks; ++b) {
-    const T* grad = a.grad + b * a.grad_block_stride;
-    T* acc = a.acc + b * a.acc_block_stride;
-    if (b == a.lane_blocks - 1 && a.last_block_channels <= kLanes<T>)
-      weight_block<lane, T, 1>(a, grad, acc);
-    else
-      weight_block<lane, T, kVectors>(a, grad, acc);
-  }
-}
-
 // ---- pack -------------------------------------------------------------------------------------------
-
-template <class T>
-STRIATE_INLINE void copy_run(const T* from, T* to, int count) {
-  using V = native<T>;
-  int i = 0;
-  for (; i + kLanes<T> <= count; i += kLanes<T>) store(to + i, load<V>(from + i));
-  for (; i < count; ++i) to[i] = from[i];
-}
-
-// rows x columns matrix, unit column stride in `from`, to unit row stride in `to`.
-template <class T>
-STRIATE_INLINE void transpose_run(const T* from, int64_t from_row, int rows, int columns, T* to,
-                                  int64_t to_column) {
-  constexpr int n = kLanes<T>;
-  using V = native<T>;
-  int r = 0;
-  for (; r + n <= rows; r += n) {
-    int c = 0;
-    for (; c + n <= columns; c += n) {
-      V block[n];
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) block[i] = load<V>(from + (r + i) * from_row + c);
-      transpose<T, n>(block);
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) store(to + (c + i) * to_column + r, block[i]);
-    }
-    for (; c < columns; ++c)
-      for (int i = 0; i < n; ++i) to[c * to_column + r + i] = from[(r + i) * from_row + c];
-  }
-  for (; r < rows; ++r)
-    for (int c = 0; c < columns; ++c) to[c * to_column + r] = from[r * from_row + c];
-}
 
 // Slab elements [begin, end) of one row, one by one.
 template <class T>
@@ -243,7 +135,9 @@ void pack_row(const PackArgs<T>& a, const T* src, T* slab) {
   const bool dense_run = count > 0 && a.run_step == 1;
   const T* run = count > 0 ? src + a.map_w[a.run_begin] * a.src_w : src;
   T* to = slab + a.run_begin * a.slab_w;
-  if (dense_run && a.src_w == 1 && a.slab_w == 1) {
+  if (dense_run && a.src_c == 1 && a.slab_c == 1 && a.src_w == a.channels && a.slab_w == a.channels) {
+    copy_run(run, to, count * a.channels);
+  } else if (dense_run && a.src_w == 1 && a.slab_w == 1) {
     for (int c = 0; c < a.channels; ++c) copy_run(run + c * a.src_c, to + c * a.slab_c, count);
   } else if (dense_run && a.src_w == 1 && a.slab_c == 1) {
     transpose_run(run, a.src_c, a.channels, count, to, a.slab_w);
@@ -263,6 +157,8 @@ void pack(const PackArgs<T>& a) noexcept {
       T* slab = a.slab + d * a.slab_d + h * a.slab_h;
       if (a.map_d[d] >= 0 && a.map_h[h] >= 0) {
         pack_row(a, a.src + a.map_d[d] * a.src_d + a.map_h[h] * a.src_h, slab);
+      } else if (a.slab_c == 1 && a.slab_w == a.channels) {
+        __builtin_memset(slab, 0, static_cast<size_t>(a.w) * a.channels * sizeof(T));
       } else {
         for (int w = 0; w < a.w; ++w)
           for (int c = 0; c < a.channels; ++c) slab[w * a.slab_w + c * a.slab_c] = 0;
@@ -364,11 +260,8 @@ constexpr conv::Kernel<T> kernel() {
   return {kBlock<T>,
           pack<T>,
           pack_weight<T>,
-          tile<Lane::channel, T>,
           store<T>,
-          weight_tile<Lane::channel, T>,
-          tile<Lane::group, T>,
-          weight_tile<Lane::group, T>};
+          tile<Lane::group, T>};
 }
 
 }  // namespace

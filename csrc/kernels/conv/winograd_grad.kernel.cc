@@ -72,8 +72,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j)
-      sum[r][j] = a.accumulate ? load<V>(du + r * kBlock + j * kVector) : V{};
+    for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
   const int64_t v_tile = a.v_tile;
   for (int t = 0; t < a.tiles; ++t) {
     V lanes[Vectors];
@@ -91,7 +90,11 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j) store(du + r * kBlock + j * kVector, sum[r][j]);
+    for (int j = 0; j < Vectors; ++j) {
+      float* to = du + r * kBlock + j * kVector;
+      // Short sums added to each other round less than one long sum.
+      store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+    }
 }
 
 template <int Rows, int Vectors>
