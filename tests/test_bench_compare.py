@@ -15,7 +15,7 @@ from test_bench_harness import BAD_LINES, ROUND_TRIPS
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-from bench.compare import cases, checking, machine, ours, report, results, running
+from bench.compare import cases, checking, denormals, machine, ours, report, results, running
 from bench.compare.__main__ import main
 from bench.compare.arrays import LAYOUTS, Operands, operations, output_shape, traffic
 from bench.compare.cases import class_of, parse_problem, read_cases, sample
@@ -421,6 +421,16 @@ def test_run_beside_pytorch_and_go_on(tmp_path, capsys, torch):
     capsys.readouterr()
     assert main(["report", str(path)]) == 0
     assert "medians of 2 runs" in capsys.readouterr().out
+
+
+def test_denormal_calls_compute_on_denormals():
+    calls = denormals.calls()
+    assert {title.split()[0] for title in calls} == {"conv2d", "max", "average", "batch"}
+    for title, pair in calls.items():
+        normal, denormal = (ours.result(call()).copy() for call in pair.values())
+        assert np.isfinite(denormal).all() and np.abs(denormal).max() < np.abs(normal).max(), title
+    kept = calls["max pooling 2x2"]["denormal"]()
+    assert 0 < np.abs(kept).max() < np.finfo(np.float32).tiny
 
 
 def test_bad_options_are_named(capsys):

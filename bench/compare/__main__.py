@@ -1,4 +1,4 @@
-"""`python -m bench.compare run | report | diff | small`, from the root of the repository."""
+"""`python -m bench.compare run | report | diff | small | denormals`, from the repository's root."""
 
 from __future__ import annotations
 
@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
 
     small = commands.add_parser("small", help="small calls, and a training step of LeNet-5")
     _common(small)
+
+    denormals = commands.add_parser("denormals", help="calls on denormal and on ordinary numbers")
+    _common(denormals)
     return top
 
 
@@ -61,9 +64,14 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(words)
     try:
-        return {"run": _run, "report": _report, "diff": _diff, "small": _small}[options.command](
-            options, shlex.join(words)
-        )
+        command = {
+            "run": _run,
+            "report": _report,
+            "diff": _diff,
+            "small": _small,
+            "denormals": _denormals,
+        }[options.command]
+        return command(options, shlex.join(words))
     except (ValueError, OSError) as error:
         print(f"bench.compare: {error}", file=sys.stderr)
         return 2
@@ -150,6 +158,14 @@ def _small(options: argparse.Namespace, words: str) -> int:
     from . import small
 
     print(small.report(options.threads))
+    return 0
+
+
+def _denormals(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import denormals
+
+    print(denormals.report(options.threads))
     return 0
 
 

@@ -25,7 +25,6 @@ from .arguments import (
     operand,
     per_axis,
     per_axis_pairs,
-    same_dtype,
 )
 from .pointwise import _leaky_relu, _relu, _sigmoid, _tanh
 
@@ -220,8 +219,6 @@ def _conv(
         bias = operand(op, "bias", bias)
     if residual is not None:
         residual = operand(op, "residual", residual)
-    if input.dtype is not weight.dtype or bias is not None or residual is not None:
-        same_dtype(op, input=input, weight=weight, bias=bias, residual=residual)
     if activation is not None:
         activation = activation_of(op, activation)
     if memory_format is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _core
-from .arguments import destination, memory_format_of, operand, same_dtype, sizes
+from .arguments import destination, memory_format_of, operand, sizes
 from .conv import channel_sum, form_of, input_grad, weight_grad
 
 
@@ -38,7 +38,6 @@ def _conv_input_grad(
     input_shape = sizes(op, "input_shape", input_shape)
     weight = operand(op, "weight", weight)
     grad_output = operand(op, "grad_output", grad_output)
-    same_dtype(op, weight=weight, grad_output=grad_output)
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, weight, grad_output)
     form = form_of(
@@ -64,7 +63,6 @@ def _conv_weight_grad(
     input = operand(op, "input", input)
     weight_shape = sizes(op, "weight_shape", weight_shape)
     grad_output = operand(op, "grad_output", grad_output)
-    same_dtype(op, input=input, grad_output=grad_output)
     out = destination(op, out, input, grad_output)
     form = form_of(
         op, rank, input.shape, weight_shape, stride, padding, dilation, groups, exact, workspace

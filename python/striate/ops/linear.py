@@ -10,7 +10,7 @@ import numpy as np
 from .. import _core
 from ..autograd import primitive
 from ..autograd.arithmetic import reduce_sum, reshape
-from .arguments import destination, operand, same_dtype
+from .arguments import destination, operand
 
 
 @primitive
@@ -69,7 +69,6 @@ def linear(input: Any, weight: Any, bias: Any = None, *, out: Any = None) -> Any
     input = operand("linear", "input", input)
     weight = operand("linear", "weight", weight)
     bias = None if bias is None else operand("linear", "bias", bias)
-    same_dtype("linear", input=input, weight=weight, bias=bias)
     out = destination("linear", out, input, weight, bias)
     if input.ndim == 2:
         return _linear(input, weight, bias, out)
