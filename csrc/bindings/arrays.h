@@ -23,6 +23,8 @@ using Format = std::optional<std::string>;
 
 /// A window on a float32, float64 or int64 array; TypeError for any other dtype.
 TensorView view_of(const char* op, const char* name, const py::array& array);
+/// The same on a uint8 array.
+TensorView byte_view_of(const char* op, const char* name, const py::array& array);
 
 /// A new array from the buffer pool.
 py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format);
