@@ -76,7 +76,7 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, bool dense, double
   const int64_t blocks = line_blocks(lines, work);
   const int workers = workers_for(blocks, work);
   const Scratch<T> rows((size + row) * workers);
-  const Scratch<pool::WinnerOf<T>> winners(size * workers);
+  const Scratch<uint8_t> winners(size * workers);
   const Scratch<int64_t> table(places * workers);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).planes;
   parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {

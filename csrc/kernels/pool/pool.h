@@ -88,20 +88,6 @@ struct SpreadArgs {
 
 constexpr int64_t kSpreadMargin = 64;
 
-template <class T>
-struct WinnerOfType;
-template <>
-struct WinnerOfType<float> {
-  using type = int32_t;
-};
-template <>
-struct WinnerOfType<double> {
-  using type = int64_t;
-};
-/// A tap's number, as wide as T: lanes of both go together.
-template <class T>
-using WinnerOf = typename WinnerOfType<T>::type;
-
 /// Gradient of a maximum from the taps that won; no dilation. The line is a row of the pool's input: over
 /// (n, c, d, h) with pixels in the lanes, over (n, d, h) with channels in them (all innermost strides 1).
 template <class T>
@@ -117,7 +103,7 @@ struct WinnersArgs {
   // both sides.
   bool out_is_dense;  // lines lie one behind another
   T* rows;
-  WinnerOf<T>* winners;
+  uint8_t* winners;
   int64_t pitch, margin;
   int64_t* row_key;    // [ring of depths][ring of heights]
   int64_t* row_place;  // [windows that see a line]
