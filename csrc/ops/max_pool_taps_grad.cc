@@ -14,17 +14,24 @@ namespace {
 
 enum class Algorithm : uint8_t { channels, planes, reference };
 
-std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView&) {
+std::string any_declines(const PoolProblem& p) {
   for (const PoolAxis& axis : p.axis)
     if (axis.dilation > 1) return "windows have holes";
+  if (p.taps() > kMostTaps) return concat("kernels of more than ", kMostTaps, " taps");
   return {};
+}
+
+std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView&) {
+  constexpr int64_t farthest = 64;  // each remainder modulo the strides has its table
+  if (p.axis[1].stride > farthest || p.axis[2].stride > farthest) return "windows are far apart";
+  return any_declines(p);
 }
 
 std::string channels_decline(const PoolProblem& p, const TensorView& taps, const TensorView& grad,
                              const TensorView& result) {
   if (p.c < 2 || taps.stride[kC] != 1 || grad.stride[kC] != 1 || result.stride[kC] != 1)
     return "channels are not neighbours in memory";
-  return planes_decline(p, taps, grad, result);
+  return any_declines(p);
 }
 
 constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&, const TensorView&> kRows[] = {
@@ -62,30 +69,36 @@ int64_t seen_by(const PoolAxis& axis) {
 }
 
 template <class T>
-void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, bool dense, double work) {
-  constexpr int64_t vector = 64 / sizeof(T);
-  const PoolAxis& w = p.axis[2];
-  a.out_is_dense = dense && a.out_stride[4] == 1;
-  a.ring[0] = seen_by(p.axis[0]);
-  a.ring[1] = seen_by(p.axis[1]);
-  a.margin = padded_count<T>((w.kernel + w.stride - 1) / w.stride);
-  a.pitch = padded_count<T>(2 * a.margin + std::max(w.out, (w.in + w.pad) / w.stride) + 2 * vector);
-  const int64_t ring = a.ring[0] * a.ring[1];
-  const int64_t size = ring * a.pitch, row = padded_count<T>(w.in), places = padded_count<int64_t>(2 * ring);
-  const int64_t lines = p.n * p.c * p.axis[0].in * p.axis[1].in;
+void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& taps, const TensorView& grad,
+                const TensorView& result, double work) {
+  constexpr int64_t line = 64, elements = 4096;  // of scratch that stay in the nearest cache
+  const PoolAxis &h = p.axis[1], &w = p.axis[2];
+  const auto end_of = [](const TensorView& view) {
+    return view.stride[kW] == 1 ? dense_end(view) : nullptr;
+  };
+  a.grad_end = static_cast<const T*>(end_of(grad));
+  a.tap_end = static_cast<const uint8_t*>(end_of(taps));
+  a.out_is_dense = end_of(result) != nullptr;
+  a.margin = padded_count<uint8_t>((w.kernel + w.stride - 1) / w.stride);
+  a.pitch = a.margin + padded_count<uint8_t>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * line);
+  const int64_t depth = seen_by(p.axis[0]), before = (h.kernel - 1) / h.stride + 1;
+  a.together = std::clamp<int64_t>((elements / (depth * a.pitch) - before) * h.stride, h.stride, h.in);
+  a.most_rows = a.together / h.stride + 1 + before;
+  a.rows_size = depth * a.most_rows * a.pitch;
+  const int64_t row = padded_count<T>(w.in), starts = padded_count<int32_t>(h.stride * w.stride + 1);
+  const int64_t lines = p.n * p.c * p.axis[0].in * h.in;
   const int64_t blocks = line_blocks(lines, work);
   const int workers = workers_for(blocks, work);
-  const Scratch<T> rows((size + row) * workers);
-  const Scratch<uint8_t> winners(size * workers);
-  const Scratch<int64_t> table(places * workers);
+  const Scratch<T> rows((a.rows_size + row) * workers);
+  const Scratch<uint8_t> winners(a.rows_size * workers);
+  const Scratch<int32_t> table(starts * workers);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).planes;
   parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
     pool::WinnersArgs<T> mine = a;
-    mine.rows = rows.get() + worker * (size + row);
-    mine.row = mine.rows + size;
-    mine.winners = winners.get() + worker * size;
-    mine.row_key = table.get() + worker * places;
-    mine.row_place = mine.row_key + ring;
+    mine.rows = rows.get() + worker * (a.rows_size + row);
+    mine.row = mine.rows + a.rows_size;
+    mine.winners = winners.get() + worker * a.rows_size;
+    mine.start = table.get() + worker * starts;
     kernel(mine, lines * block / blocks, lines * (block + 1) / blocks);
   });
 }
@@ -116,7 +129,7 @@ void run(const PoolProblem& p, const TensorView& taps, const TensorView& grad, c
   if (algorithm == Algorithm::channels)
     run_channels(p, a, work);
   else
-    run_planes(p, a, dense_end(result) != nullptr, work);
+    run_planes(p, a, taps, grad, result, work);
 }
 
 }  // namespace

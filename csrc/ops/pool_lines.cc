@@ -129,7 +129,7 @@ void run_planes(const PoolWork<T>& work) {
 
 template <class T>
 void run_rows(const PoolWork<T>& work) {
-  constexpr int64_t vector = 64 / sizeof(T), elements = 2048;  // of scratch that stay in the nearest cache
+  constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
   const PoolProblem& p = work.problem;
   const PoolAxis& w = p.axis[2];
   pool::RowsArgs<T> a{forward_args(work), nullptr, nullptr, false, false, 1};
@@ -141,8 +141,10 @@ void run_rows(const PoolWork<T>& work) {
               2 * p.axis[1].out <= p.axis[1].in && p.axis[1].pad == 0 && p.axis[1].dilation == 1;
   const int64_t columns = std::min(w.out, pool::kRowsColumns);
   a.pitch = padded_count<T>((columns + vector) * w.stride + reach_of(w) + 3 * vector);
-  if (columns == w.out)
-    a.together = std::clamp<int64_t>(elements / a.pitch, 1, std::min(p.axis[1].out, pool::kRowsTogether));
+  if (a.squares)
+    a.together = p.axis[1].out;
+  else if (columns == w.out)
+    a.together = std::clamp<int64_t>(elements / a.pitch, 1, p.axis[1].out);
   // Of a mean whose windows differ, the count of each column.
   const bool differ = work.value == PoolValue::mean && a.divisor == 0;
   const int64_t counted = differ ? w.out + vector : 0;

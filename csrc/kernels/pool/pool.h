@@ -65,7 +65,6 @@ struct RowsArgs : ForwardArgs<T> {
   int64_t together;   // lines that go together; `rows` has room for them, `pitch` apart
 };
 
-constexpr int64_t kRowsTogether = 16;   // at most
 constexpr int64_t kRowsColumns = 1024;  // of the output at a time; longer lines go one by one
 
 /// Gradient of a mean, lanes along the rows; the line is a row of the pool's input. (With stride 1, or channels
@@ -99,15 +98,16 @@ struct WinnersArgs {
   int64_t c;
   Axis axis[3];  // for each input position the windows that see it
   int64_t pad[3];
-  // Pixels only. Rows of windows, of grad and of winners, are kept in rings as in ForwardArgs, with a margin on
-  // both sides.
-  bool out_is_dense;  // lines lie one behind another
+  // Pixels only.
+  const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
+  const uint8_t* tap_end;
+  bool out_is_dense;       // lines lie one behind another
+  // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners, each row with a margin
+  // on both sides, for the windows that see the lines which go together.
   T* rows;
   uint8_t* winners;
-  int64_t pitch, margin;
-  int64_t* row_key;    // [ring of depths][ring of heights]
-  int64_t* row_place;  // [windows that see a line]
-  int64_t ring[2];
+  int64_t rows_size, most_rows, pitch, margin, together;
+  int32_t* start;  // [strides of height and width, multiplied, + 1]
   T* row;  // scratch: columns of out
 };
 

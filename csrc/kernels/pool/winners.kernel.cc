@@ -8,6 +8,7 @@
 namespace striate::STRIATE_ISA {
 namespace {
 
+using pool::Axis;
 using pool::Window;
 using pool::WinnersArgs;
 
@@ -89,151 +90,191 @@ void channel_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end, int64_
 }
 
 // ---- lanes are pixels ------------------------------------------------------------------------------------
+//
+// Lines go in bands. The windows that see a band are copied to scratch, where rows and columns of windows that
+// do not exist, and so were won by nobody, surround them:
+//
+//     255 255 255 255 255 255          pixels of one remainder of height and width, modulo the strides, ask the
+//     255  w   w   w   w  255          same questions, each of a window at a fixed distance
+//     255  w   w   w   w  255
+//
+// so the questions of all remainders are written down once.
 
+struct Band {
+  int64_t plane, d, h, lines;
+  int64_t first;  // row of windows that the scratch begins with
+  int64_t rows;   // of windows, in scratch
+};
+
+// `to` may be written up to a vector past `count`. `end`: of the memory, if it may be read so far; else null.
 template <class T>
-STRIATE_INLINE void copy_row(const T* from, int64_t step, int64_t count, T* to) {
-  constexpr int n = STRIATE_VECTOR_BYTES / static_cast<int>(sizeof(T)), few = sizeof(T) == 1 ? 4 : 2;
+STRIATE_INLINE void copy_row(const T* from, int64_t step, int64_t count, const T* end, T* to) {
+  constexpr int n = STRIATE_VECTOR_BYTES / static_cast<int>(sizeof(T));
+  const int64_t whole = end ? end - from : step == 1 ? count : 0;
   int64_t i = 0;
-  if (step == 1)
-    for (; i + n <= count; i += n) store(to + i, load<vec<T, n>>(from + i));
-  if (step == 1)
-    for (; i + few <= count; i += few) store(to + i, load<vec<T, few>>(from + i));
+  for (; i < count && i + n <= whole; i += n) store(to + i, load<vec<T, n>>(from + i));
   for (; i < count; ++i) to[i] = from[i * step];
 }
 
-// Fills a.row_place with where the windows that see a line are in the rings, first copying what is missing.
 template <class T>
-void fetch_rows(const WinnersArgs<T>& a, int64_t plane, const Window& wd, const Window& wh) {
-  const int64_t n = plane / a.c, c = plane % a.c;
-  int64_t seen = 0;
-  for (int64_t od = wd.first; od < wd.first + wd.taps; ++od)
-    for (int64_t oh = wh.first; oh < wh.first + wh.taps; ++oh, ++seen) {
-      const int64_t place =
-          (a.ring[0] == 1 ? 0 : od % a.ring[0] * a.ring[1]) + (a.ring[1] == 1 ? 0 : oh % a.ring[1]);
-      const int64_t key = (plane * a.axis[0].out + od) * a.axis[1].out + oh;
-      const int64_t to = a.row_place[seen] = place * a.pitch + a.margin;
-      if (a.row_key[place] == key) continue;
-      a.row_key[place] = key;
+void fetch_band(const WinnersArgs<T>& a, const Band& band) {
+  constexpr int bytes = STRIATE_VECTOR_BYTES;
+  using Bytes = vec<uint8_t, bytes>;
+  const int64_t n = band.plane / a.c, c = band.plane % a.c, columns = a.axis[2].out;
+  const Window& wd = a.axis[0].window[band.d];
+  for (int64_t d = 0; d < wd.taps; ++d)
+    for (int64_t row = 0; row < band.rows; ++row) {
+      const int64_t od = wd.first + d, oh = band.first + row;
+      const int64_t to = (d * a.most_rows + row) * a.pitch + a.margin;
+      if (oh < 0 || oh >= a.axis[1].out) {
+        for (int64_t i = 0; i < columns; i += bytes) store(a.winners + to + i, Bytes{} + uint8_t{255});
+        continue;
+      }
       const auto at = [&](const int64_t(&stride)[5]) {
         return n * stride[0] + c * stride[1] + od * stride[2] + oh * stride[3];
       };
-      copy_row(a.grad + at(a.grad_stride), a.grad_stride[4], a.axis[2].out, a.rows + to);
-      copy_row(a.tap + at(a.tap_stride), a.tap_stride[4], a.axis[2].out, a.winners + to);
+      copy_row(a.grad + at(a.grad_stride), a.grad_stride[4], columns, a.grad_end, a.rows + to);
+      copy_row(a.tap + at(a.tap_stride), a.tap_stride[4], columns, a.tap_end, a.winners + to);
+      store(a.winners + to + columns, Bytes{} + uint8_t{255});
     }
 }
 
-// Pixels j * Stride + p of a line, for j and the lanes after it, are seen by the windows at asked[p] + j.
-template <int Stride, int Vectors, class T>
-STRIATE_INLINE void winners_block(const WinnersArgs<T>& a, const Question (&asked)[Stride][kMostQuestions],
-                                  const int (&count)[Stride], int64_t j, int64_t columns, int64_t whole, T* out) {
-  constexpr int n = kLanes<T>;
-  using V = native<T>;
-  V sum[Stride][Vectors] = {};
-#pragma GCC unroll 2
-  for (int p = 0; p < Stride; ++p)
-    for (int i = 0; i < count[p]; ++i) {
-      const int64_t at = asked[p][i].grad + j;
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v)
-        sum[p][v] = add_if_won<n>(sum[p][v], a.rows + at + v * n, a.winners + at + v * n, asked[p][i].tap);
+// The questions of remainder (h, w) are asked[start[h * stride + w]] up to the next start. `grad` counts from the
+// window that the line and column, divided by the strides, begin with.
+template <class T>
+void write_questions(const WinnersArgs<T>& a, int64_t d, Question* asked, int32_t* start) {
+  const Window& wd = a.axis[0].window[d];
+  const Axis &height = a.axis[1], &width = a.axis[2];
+  int32_t count = 0;
+  for (int64_t rh = 0; rh < height.stride; ++rh)
+    for (int64_t rw = 0; rw < width.stride; ++rw) {
+      *start++ = count;
+      for (int64_t od = 0; od < wd.taps; ++od) {
+        const int64_t tap_d = d + a.pad[0] - (wd.first + od) * a.axis[0].stride;
+        const int64_t h = (rh + a.pad[1]) % height.stride, up = (rh + a.pad[1]) / height.stride;
+        const int64_t w = (rw + a.pad[2]) % width.stride, ahead = (rw + a.pad[2]) / width.stride;
+        // Windows from the first on: from the last tap that falls on the pixel to the first.
+        for (int64_t i = (height.kernel - 1 - h + height.stride) / height.stride; i-- > 0;)
+          for (int64_t j = (width.kernel - 1 - w + width.stride) / width.stride; j-- > 0;)
+            asked[count++] = {(od * a.most_rows + up - i) * a.pitch + ahead - j, 0,
+                              static_cast<uint8_t>((tap_d * height.kernel + h + i * height.stride) * width.kernel +
+                                                   w + j * width.stride)};
+      }
     }
+  *start = count;
+}
+
+// Sums of n pixels, a stride apart, and n after them, ...
+template <int Vectors, class T>
+STRIATE_INLINE void ask(const WinnersArgs<T>& a, const Question* asked, const Question* end, int64_t from,
+                        native<T> (&sum)[Vectors]) {
+  constexpr int n = kLanes<T>;
+#pragma GCC unroll 2
+  for (int v = 0; v < Vectors; ++v) sum[v] = native<T>{};
+  for (; asked < end; ++asked) {
+    const int64_t at = asked->grad + from;
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v)
+      sum[v] = add_if_won<n>(sum[v], a.rows + at + v * n, a.winners + at + v * n, asked->tap);
+  }
+}
+
+template <class T>
+STRIATE_INLINE void store_some(T* to, native<T> value, int64_t used, int64_t whole) {
+  if (whole >= kLanes<T>) {
+    store(to, value);
+  } else {
+    T rest[kLanes<T>];
+    store(rest, value);
+    for (int64_t i = 0; i < used; ++i) to[i] = rest[i];
+  }
+}
+
+// Vectors of pixels from column j * Stride on. Stride 0: any.
+template <int Stride, int Vectors, class T>
+STRIATE_INLINE void winners_block(const WinnersArgs<T>& a, const Question* asked, const int32_t* start, int64_t from,
+                                  int64_t j, int64_t whole, T* out) {
+  constexpr int n = kLanes<T>;
+  const int64_t columns = a.axis[2].in;
+  native<T> sum[2][Vectors];
+  if constexpr (Stride == 0) {
+    const int64_t stride = a.axis[2].stride;
+    for (int64_t p = 0; p < stride; ++p) {
+      ask<1>(a, asked + start[p], asked + start[p + 1], from + j, sum[0]);
+      for (int64_t i = 0; i < n && (j + i) * stride + p < columns; ++i) out[(j + i) * stride + p] = sum[0][0][i];
+    }
+    return;
+  }
+  ask<Vectors>(a, asked + start[0], asked + start[1], from + j, sum[0]);
+  if constexpr (Stride == 2) ask<Vectors>(a, asked + start[1], asked + start[2], from + j, sum[1]);
 #pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
     const int64_t at = (j + v * n) * Stride;
-    V part[Stride];
     if constexpr (Stride == 1) {
-      part[0] = sum[0][v];
+      store_some(out + at, sum[0][v], columns - at, whole - at);
     } else {
       using order = typename make_indices<n>::type;
-      part[0] = zip_low(sum[0][v], sum[1][v], order{});
-      part[1] = zip_high(sum[0][v], sum[1][v], order{});
-    }
-    if (at + n * Stride <= whole) {
-#pragma GCC unroll 2
-      for (int p = 0; p < Stride; ++p) store(out + at + p * n, part[p]);
-    } else {
-      T rest[Stride * n];
-      for (int p = 0; p < Stride; ++p) store(rest + p * n, part[p]);
-      for (int64_t w = at; w < columns; ++w) out[w] = rest[w - at];
+      store_some(out + at, zip_low(sum[0][v], sum[1][v], order{}), smaller<int64_t>(columns - at, n), whole - at);
+      if (at + n < columns)
+        store_some(out + at + n, zip_high(sum[0][v], sum[1][v], order{}), columns - at - n, whole - at - n);
     }
   }
 }
 
 template <int Stride, class T>
-void winners_row(const WinnersArgs<T>& a, const Window& depth, const Window& height, int64_t tap_d, int64_t tap_h,
-                 int64_t whole, T* out) {
+void winners_line(const WinnersArgs<T>& a, const Question* asked, const int32_t* start, int64_t from, int64_t whole,
+                  T* out) {
   constexpr int n = kLanes<T>;
-  const int64_t columns = a.axis[2].in, kernel = a.axis[2].kernel;
-  Question asked[Stride][kMostQuestions];
-  int count[Stride] = {};
-  const int64_t* place = a.row_place;
-  for (int64_t d = 0; d < depth.taps; ++d)
-    for (int64_t h = 0; h < height.taps; ++h, ++place) {
-      const int64_t row = (tap_d - d * a.axis[0].stride) * a.axis[1].kernel + tap_h - h * a.axis[1].stride;
-      for (int p = 0; p < Stride; ++p) {
-        const int64_t last = (p + a.pad[2]) / Stride, tap = (p + a.pad[2]) % Stride;
-        for (int64_t t = tap + (kernel - 1 - tap) / Stride * Stride; t >= tap && t < kernel; t -= Stride)
-          asked[p][count[p]++] = {*place + last - (t - tap) / Stride, 0,
-                                  static_cast<uint8_t>(row * kernel + t)};
-      }
-    }
+  const int64_t columns = a.axis[2].in, stride = Stride > 0 ? Stride : a.axis[2].stride;
   int64_t j = 0;
-  for (; (j + n) * Stride < columns; j += 2 * n) winners_block<Stride, 2>(a, asked, count, j, columns, whole, out);
-  if (j * Stride < columns) winners_block<Stride, 1>(a, asked, count, j, columns, whole, out);
-}
-
-// Any stride: a row of zeros, to which every window adds at its winner.
-template <class T>
-void scatter_row(const WinnersArgs<T>& a, const Window& depth, const Window& height, int64_t tap_d,
-                 int64_t tap_h, T* out) {
-  const int64_t kernel = a.axis[2].kernel, columns = a.axis[2].in;
-  for (int64_t w = 0; w < columns; ++w) out[w] = 0;
-  const int64_t* place = a.row_place;
-  for (int64_t d = 0; d < depth.taps; ++d)
-    for (int64_t h = 0; h < height.taps; ++h) {
-      const T* grad = a.rows + *place++;
-      const uint8_t* winner = a.winners + (grad - a.rows);
-      const int64_t row = ((tap_d - d * a.axis[0].stride) * a.axis[1].kernel + tap_h - h * a.axis[1].stride) * kernel;
-      for (int64_t i = 0; i < a.axis[2].out; ++i) {
-        const int64_t tap = winner[i] - row, w = i * a.axis[2].stride + tap - a.pad[2];
-        if (tap >= 0 && tap < kernel && w >= 0 && w < columns) out[w] += grad[i];
-      }
-    }
+  if constexpr (Stride > 0)
+    for (; (j + n) * stride < columns; j += 2 * n)
+      winners_block<Stride, 2>(a, asked, start, from, j, whole, out);
+  for (; j * stride < columns; j += n) winners_block<Stride, 1>(a, asked, start, from, j, whole, out);
 }
 
 template <class T>
 void plane_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexcept {
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
+  const Axis& height = a.axis[1];
   const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
-  for (int64_t i = 0; i < a.ring[0] * a.ring[1] * a.pitch; ++i) {
-    a.rows[i] = 0;
-    a.winners[i] = 255;  // no tap
-  }
-  for (int64_t i = 0; i < a.ring[0] * a.ring[1]; ++i) a.row_key[i] = -1;
-  int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t n = plane / a.c, c = plane % a.c;
-    const Window& wd = a.axis[0].window[d];
-    const Window& wh = a.axis[1].window[h];
-    fetch_rows(a, plane, wd, wh);
-    T* out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
-    T* row = a.out_stride[4] == 1 ? out : a.row;
-    const int64_t whole = out_end ? out_end - out : columns;
-    const int64_t tap_d = d + a.pad[0] - wd.first * a.axis[0].stride;
-    const int64_t tap_h = h + a.pad[1] - wh.first * a.axis[1].stride;
-    if (a.axis[2].stride == 1)
-      winners_row<1>(a, wd, wh, tap_d, tap_h, whole, row);
-    else if (a.axis[2].stride == 2)
-      winners_row<2>(a, wd, wh, tap_d, tap_h, whole, row);
-    else
-      scatter_row(a, wd, wh, tap_d, tap_h, row);
-    if (row != out)
-      for (int64_t w = 0; w < columns; ++w) out[w * a.out_stride[4]] = row[w];
-    if (++h == rows) {
-      h = 0;
-      if (++d == images) {
-        d = 0;
-        ++plane;
+  for (int64_t i = 0; i < a.rows_size; ++i) a.rows[i] = 0;
+  for (int64_t i = 0; i < a.rows_size; ++i) a.winners[i] = 255;  // no tap
+  Question asked[kMostQuestions];
+  int64_t written = -1;
+  for (int64_t i = begin; i < end;) {
+    Band band;
+    band.plane = i / rows / images;
+    band.d = i / rows % images;
+    band.h = i % rows;
+    band.lines = smaller(smaller(end - i, rows - band.h), a.together);
+    i += band.lines;
+    // Of windows, as many rows before the first as a pixel sees.
+    const int64_t before = (height.kernel - 1) / height.stride;
+    band.first = (band.h + a.pad[1]) / height.stride - before;
+    band.rows = (band.h + band.lines - 1 + a.pad[1]) / height.stride - band.first + 1;
+    fetch_band(a, band);
+    if (written != band.d && (images > 1 || written < 0)) write_questions(a, band.d, asked, a.start);
+    written = band.d;
+    const int64_t n = band.plane / a.c, c = band.plane % a.c;
+    T* out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + band.d * a.out_stride[2] + band.h * a.out_stride[3];
+    int64_t quotient = band.h / height.stride, remainder = band.h % height.stride;
+    for (int64_t line = 0; line < band.lines; ++line, out += a.out_stride[3]) {
+      T* row = a.out_stride[4] == 1 ? out : a.row;
+      const int64_t whole = out_end ? out_end - out : columns;
+      const int64_t from = (quotient - band.first) * a.pitch + a.margin;
+      const int32_t* start = a.start + remainder * a.axis[2].stride;
+      if (a.axis[2].stride == 1)
+        winners_line<1>(a, asked, start, from, whole, row);
+      else if (a.axis[2].stride == 2)
+        winners_line<2>(a, asked, start, from, whole, row);
+      else
+        winners_line<0>(a, asked, start, from, whole, row);
+      if (row != out)
+        for (int64_t w = 0; w < columns; ++w) out[w * a.out_stride[4]] = row[w];
+      if (++remainder == height.stride) {
+        remainder = 0;
+        ++quotient;
       }
     }
   }
