@@ -76,11 +76,12 @@ struct SpreadArgs {
   int64_t grad_stride[5], out_stride[5];
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   bool out_is_dense;       // lines lie one behind another
+  bool squares;            // windows are 2 x 2, whole and apart; and both arrays dense
   int64_t c;
   Axis axis[3];            // depth and height: for each input position the windows that see it;
                            // width: the pool's own windows
   int64_t pad;             // of the width, low side
-  T divisor;
+  T divisor, factor;       // factor: the inverse, if it is exact; else 0
   T* sums;                 // scratch: columns of grad, and kSpreadMargin + kernel on both sides
   T* row;                  // scratch: columns of out
 };

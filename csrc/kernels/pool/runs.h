@@ -94,6 +94,51 @@ STRIATE_INLINE T sum_run(const T* from, int64_t count) {
   return total;
 }
 
+// Means over the whole of `N` planes at a time, as many as a vector has lanes: a vector of sums each, which one
+// transposition turns into sums of the planes. `count` elements from `from` on.
+template <class T>
+STRIATE_INLINE native<T> sum_planes(const T* const (&from)[kLanes<T>], int64_t count) {
+  constexpr int n = kLanes<T>;
+  native<T> sum[n] = {};
+  int64_t i = 0;
+  for (; i + n <= count; i += n)
+#pragma GCC unroll 16
+    for (int k = 0; k < n; ++k) sum[k] += load<native<T>>(from[k] + i);
+  if (i < count) {  // once more the last vector, without what is counted already
+    native<T> fresh{};
+    for (int lane = 0; lane < n; ++lane) fresh[lane] = lane >= n - (count - i) ? T(1) : T(0);
+#pragma GCC unroll 16
+    for (int k = 0; k < n; ++k) {
+      const native<T> last = load<native<T>>(from[k] + count - n);
+      sum[k] += fresh != 0 ? last : native<T>{};
+    }
+  }
+  transpose<T, n>(sum);
+  native<T> total = sum[0];
+#pragma GCC unroll 16
+  for (int k = 1; k < n; ++k) total += sum[k];
+  return total;
+}
+
+// Lines are planes, each of one window that is a run of neighbours. The last group repeats
+// its last plane: all are added up in one order.
+template <class T>
+void mean_planes_together(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
+  constexpr int n = kLanes<T>;
+  const Window& w = a.axis[2].window[0];
+  for (int64_t i = begin; i < end; i += n) {
+    const T* from[n];
+    T* to[n];
+    for (int k = 0; k < n; ++k) {
+      const int64_t plane = smaller(i + k, end - 1), image = plane / a.c, c = plane % a.c;
+      from[k] = a.in + image * a.in_stride[0] + c * a.in_stride[1] + w.first;
+      to[k] = a.out + image * a.out_stride[0] + c * a.out_stride[1];
+    }
+    const native<T> mean = sum_planes<T>(from, w.taps) / a.divisor;
+    for (int k = 0; k < n; ++k) *to[k] = mean[k];
+  }
+}
+
 template <bool IsMean, class T>
 void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
   const Window& w = a.axis[2].window[column];

@@ -103,6 +103,27 @@ void spread_wide(const SpreadArgs<T>& a, const T* sums, T* row) {
   }
 }
 
+// Windows of 2 x 2 apart, on rows that touch: a row of shares becomes two of pixels.
+template <class T>
+void spread_squares(const SpreadArgs<T>& a, const T* grad, int64_t lines, const T* grad_end, const T* out_end,
+                    T* out) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  using order = typename make_indices<n>::type;
+  const int64_t columns = a.axis[2].in, shares = a.axis[2].out;
+  for (int64_t line = 0; line < lines; ++line, out += columns) {
+    int64_t j = 0;
+    for (; 2 * j < columns && out + 2 * (j + n) <= out_end && grad + j + n <= grad_end; j += n) {
+      const V from = load<V>(grad + j);
+      const V share = a.factor != 0 ? from * a.factor : from / a.divisor;
+      store(out + 2 * j, zip_low(share, share, order{}));
+      store(out + 2 * j + n, zip_high(share, share, order{}));
+    }
+    for (; j < shares; ++j) out[2 * j] = out[2 * j + 1] = grad[j] / a.divisor;
+    if (2 * shares < columns) out[columns - 1] = 0;
+  }
+}
+
 template <class T>
 STRIATE_INLINE void copy_row(const T* from, int64_t count, int64_t whole, T* to) {
   constexpr int n = kLanes<T>;
@@ -127,7 +148,14 @@ void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
     T* out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
     T* row = a.out_stride[4] == 1 ? out : a.row;
     const int64_t whole = out_end ? out_end - out : columns;
-    if (last) {
+    if (a.squares && h < 2 * a.axis[1].out) {
+      const int64_t lines = smaller<int64_t>(2 - h % 2, end - i);
+      spread_squares(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
+                            wh.first * a.grad_stride[3],
+                     lines, a.grad_end, out_end, out);
+      i += lines - 1;
+      h += lines - 1;
+    } else if (last) {
       if (row != last) copy_row(last, columns, whole, row);
     } else {
       add_rows(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
@@ -149,7 +177,7 @@ void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
         d = 0;
         ++plane;
       }
-    } else {
+    } else if (!a.squares) {
       const Window& next = a.axis[1].window[h];
       last = next.first == wh.first && next.taps == wh.taps ? row : nullptr;
     }
