@@ -9,10 +9,11 @@ install(TARGETS striate_core EXPORT striate
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT core)
 set_target_properties(striate_core PROPERTIES EXPORT_NAME core)
 
-# Headers that only drivers share (*_tables.h, *_tiles.h, *_window.h) include kernels and stay here.
+# Headers that only drivers share (*_tables.h, *_tiles.h, *_window.h, *_winograd*.h, *_passes.h) include kernels and stay here.
 install(DIRECTORY csrc/base csrc/ops DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/striate COMPONENT core
   FILES_MATCHING PATTERN "*.h"
-  PATTERN "*_tables.h" EXCLUDE PATTERN "*_tiles.h" EXCLUDE PATTERN "*_window.h" EXCLUDE)
+  PATTERN "*_tables.h" EXCLUDE PATTERN "*_tiles.h" EXCLUDE PATTERN "*_window.h" EXCLUDE
+  PATTERN "*_winograd*.h" EXCLUDE PATTERN "*_passes.h" EXCLUDE)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/striate)
 install(EXPORT striate NAMESPACE striate:: FILE striateTargets.cmake

@@ -30,6 +30,7 @@ ADDED = {
     "striate.ops.pointwise",
     "striate.ops.resample",
     "striate.ops.threads",
+    "striate.ops.workspace",
 }
 
 

@@ -44,14 +44,16 @@ def test_batch_norm_and_its_gradients(shape, dtype, machines):
         laid = lay_out(x, layout, rng)
         for machine in machines:
             line = f"{layout} {machine}"
-            y, got_mean, got_var = _core.batch_norm_train(laid, weight, bias, eps, None)
+            y, got_mean, got_var, _ = _core.batch_norm_train(
+                laid, weight, bias, eps, False, None
+            )
             np.testing.assert_allclose(y, train, **close, err_msg=line)
             np.testing.assert_allclose(got_mean, batch_mean, **close, err_msg=line)
             np.testing.assert_allclose(got_var, batch_var, **close, err_msg=line)
             y = striate.batch_norm(laid, mean, var, weight, bias, eps=eps)
             np.testing.assert_allclose(y, infer, **close, err_msg=line)
             for training, (m, v) in {True: (got_mean, got_var), False: (mean, var)}.items():
-                got = _core.batch_norm_grad(laid, g, m, v, weight, eps, training, None)
+                got = _core.batch_norm_grad(laid, g, m, v, weight, None, eps, training, None)
                 for ours, want in zip(got, grads[training], strict=True):
                     scale = 1 + np.abs(want).max()
                     np.testing.assert_allclose(
@@ -66,7 +68,7 @@ def test_batch_norm_gradient_is_of_the_statistics_that_were_used(dtype):
     images, grad = numbers(rng, (3, 4, 5, 5), dtype), numbers(rng, (3, 4, 5, 5), dtype)
     mean, var = numbers(rng, 4, dtype), rng.uniform(0.5, 2, 4).astype(dtype)
     weight, bias = numbers(rng, 4, dtype), numbers(rng, 4, dtype)
-    expected = _core.batch_norm_grad(images, grad, mean, var, weight, 1e-5, False, None)
+    expected = _core.batch_norm_grad(images, grad, mean, var, weight, None, 1e-5, False, None)
     leaves = [striate.Tensor(v, requires_grad=True) for v in (images, weight, bias)]
     y = striate.batch_norm(leaves[0], mean, var, leaves[1], leaves[2])
     striate.batch_norm(images * 3 + 7, mean, var, training=True, momentum=0.9)
@@ -113,7 +115,7 @@ def test_variance_far_from_zero_does_not_cancel():
     """Mean 10,000, deviation 1: sum(x^2) - mean^2 in float32 would leave nothing of it."""
     rng = np.random.default_rng(4)
     x = (rng.standard_normal((8, 5, 30, 30)) + 1e4).astype(np.float32)
-    _, mean, var = _core.batch_norm_train(x, None, None, 1e-5, None)
+    _, mean, var, _ = _core.batch_norm_train(x, None, None, 1e-5, False, None)
     want_mean, want_var = ref.batch_statistics(x.astype(np.float64))
     np.testing.assert_allclose(mean, want_mean, rtol=1e-6)
     np.testing.assert_allclose(var, want_var, rtol=1e-3)
@@ -321,12 +323,12 @@ def test_same_bits_for_any_thread_count(isas):
         bits = set()
         for threads in (1, 2, 3, 4):
             striate.set_num_threads(threads)
-            y, mean, var = _core.batch_norm_train(x, None, None, 1e-5, None)
+            y, mean, var, _ = _core.batch_norm_train(x, None, None, 1e-5, False, None)
             results = (
                 y,
                 mean,
                 var,
-                *_core.batch_norm_grad(x, g, mean, var, None, 1e-5, True, None),
+                *_core.batch_norm_grad(x, g, mean, var, None, None, 1e-5, True, None),
                 striate.sigmoid(x),
                 striate.softmax(x, 1),
                 striate.log_softmax(x, 3),

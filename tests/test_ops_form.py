@@ -315,6 +315,8 @@ def test_explain_names_the_choice():
     assert told["output_shape"] == (1, 4, 8, 8)
     declined = {row["name"]: row["declined"] for row in told["candidates"]}
     assert declined["tiles"] is None and "lanes" in declined["groups"]
+    costs = {row["name"]: row["predicted"] for row in told["candidates"]}
+    assert costs["tiles"] > 0 and costs["groups"] is None and costs["reference"] is None
     assert list(declined)[-1] == "reference"
     deep = striate.explain("conv2d_weight_grad", (1, 32, 8, 8), (32, 1, 3, 3), groups=32)
     assert deep["chosen"] == "groups"

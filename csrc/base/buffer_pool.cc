@@ -14,7 +14,6 @@ namespace striate {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kSmallest = 64 * 1024;  // below this malloc is quick and needs no help
 constexpr size_t kHugePage = 2 * 1024 * 1024;
 constexpr size_t kDefaultLimit = size_t{512} * 1024 * 1024;
 

@@ -21,6 +21,9 @@ class BufferPool {
     size_t limit, held_bytes, held_buffers, hits, misses;
   };
 
+  /// Smaller buffers are not kept: malloc is quick enough and needs no help.
+  static constexpr size_t kSmallest = 64 * 1024;
+
   static BufferPool& instance();
 
   void* acquire(size_t bytes);  // std::bad_alloc

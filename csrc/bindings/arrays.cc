@@ -46,9 +46,23 @@ bool overlaps_itself(const TensorView& view) {
   return false;
 }
 
+// The bytes from the lowest element to the end of the highest.
+std::pair<const char*, const char*> reach_of(const py::array& array) {
+  const char* begin = static_cast<const char*>(array.data());
+  const char* end = begin + array.itemsize();
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
+    if (array.shape(i) == 0) return {begin, begin};
+    const py::ssize_t span = (array.shape(i) - 1) * array.strides(i);
+    (span < 0 ? begin : end) += span;
+  }
+  return {begin, end};
+}
+
 bool share_memory(const py::array& a, const py::array& b) {
+  const auto [a_begin, a_end] = reach_of(a);
+  const auto [b_begin, b_end] = reach_of(b);
+  if (a_end <= b_begin || b_end <= a_begin) return false;
   const py::module_ numpy = py::module_::import("numpy");
-  if (!numpy.attr("may_share_memory")(a, b).cast<bool>()) return false;
   try {
     return numpy.attr("shares_memory")(a, b, py::arg("max_work") = 10000).cast<bool>();
   } catch (py::error_already_set&) {
@@ -78,6 +92,27 @@ TensorView window_on(const char* op, const char* name, const py::array& array, D
 
 }  // namespace
 
+bool ready_view(PyObject* object, TensorView& view) {
+  if (Py_TYPE(object) != py::detail::npy_api::get().PyArray_Type_) return false;
+  const auto* array = py::detail::array_proxy(object);
+  if (array->descr == numpy_dtype(DType::f32).ptr())
+    view.dtype = DType::f32;
+  else if (array->descr == numpy_dtype(DType::f64).ptr())
+    view.dtype = DType::f64;
+  else
+    return false;
+  if (!(array->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) || array->nd > kMaxRank) return false;
+  const int64_t item = size_of(view.dtype);
+  view.rank = array->nd;
+  view.data = array->data;
+  for (size_t i = 0; i < static_cast<size_t>(array->nd); ++i) {
+    view.shape[i] = array->dimensions[i];
+    if (array->strides[i] % item != 0) return false;
+    view.stride[i] = array->strides[i] / item;
+  }
+  return true;
+}
+
 TensorView view_of(const char* op, const char* name, const py::array& array) {
   const py::dtype dtype = array.dtype();
   const char kind = dtype.kind();
@@ -96,31 +131,53 @@ TensorView byte_view_of(const char* op, const char* name, const py::array& array
 
 namespace {
 
-// `layout` is dense, in whatever axis order.
-py::array array_of(const char* op, const TensorView& layout) {
-  const std::span<const int64_t> shape = layout.dims();
+// `layout` is dense, in whatever axis order; its data becomes the array's.
+py::array array_of(const char* op, TensorView& layout) {
   const DType dtype = layout.dtype;
-  const auto bytes = static_cast<size_t>(checked_product(shape, op, "result") * size_of(dtype));
+  const int64_t item = size_of(dtype);
+  const auto bytes = static_cast<size_t>(checked_product(layout.dims(), op, "result") * item);
+  std::array<Py_intptr_t, kMaxRank> dims{}, strides{};
+  for (size_t i = 0; i < static_cast<size_t>(layout.rank); ++i) {
+    dims[i] = layout.shape[i];
+    strides[i] = layout.stride[i] * item;
+  }
+  const auto make = [&](void* data) {
+    const auto& numpy = py::detail::npy_api::get();
+    PyObject* array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, numpy_dtype(dtype).release().ptr(), layout.rank,
+                                                  dims.data(), strides.data(), data,
+                                                  data ? py::detail::npy_api::NPY_ARRAY_WRITEABLE_ : 0, nullptr);
+    if (!array) throw py::error_already_set();
+    layout.data = py::detail::array_proxy(array)->data;
+    return py::reinterpret_steal<py::array>(array);
+  };
+  // The pool keeps no small buffers, and NumPy has a cache of its own for them.
+  if (bytes < BufferPool::kSmallest) return make(nullptr);
   auto owner = std::make_unique<Owner>(Owner{BufferPool::instance().acquire(bytes), bytes});
-  const py::capsule base(owner.get(), [](void* pointer) {
+  void* data = owner->data;
+  py::capsule base(owner.get(), [](void* pointer) {
     const std::unique_ptr<Owner> dying(static_cast<Owner*>(pointer));
     BufferPool::instance().release(dying->data, dying->bytes);
   });
-  void* data = owner.release()->data;
-  std::vector<py::ssize_t> dims(shape.begin(), shape.end());
-  std::vector<py::ssize_t> strides;
-  for (size_t i = 0; i < shape.size(); ++i) strides.push_back(layout.stride[i] * size_of(dtype));
-  return py::array(numpy_dtype(dtype), std::move(dims), std::move(strides), data, base);
+  owner.release();
+  py::array array = make(data);
+  if (py::detail::npy_api::get().PyArray_SetBaseObject_(array.ptr(), base.release().ptr()) != 0)
+    throw py::error_already_set();
+  return array;
 }
 
-}  // namespace
-
-py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
+TensorView dense_layout(std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
   TensorView layout;
   layout.dtype = dtype;
   layout.rank = static_cast<int>(shape.size());
   std::copy(shape.begin(), shape.end(), layout.shape.begin());
   set_dense_strides(layout, format);
+  return layout;
+}
+
+}  // namespace
+
+py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format) {
+  TensorView layout = dense_layout(shape, dtype, format);
   return array_of(op, layout);
 }
 
@@ -131,14 +188,15 @@ std::optional<MemoryFormat> parse_format(const char* op, const Format& format) {
   fail_value(op, ": memory_format must be 'contiguous' or 'channels_last', got '", *format, "'");
 }
 
-py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
-                       MemoryFormat format, std::initializer_list<const py::array*> inputs) {
-  if (out.is_none()) return new_array(op, shape, dtype, format);
+namespace {
+
+// `out`, checked against all that may go wrong but an overlap with inputs.
+Result checked_out(const char* op, PyObject* out, std::span<const int64_t> shape, DType dtype) {
   if (!py::isinstance<py::array>(out))
     fail_type(op, ": out must be a numpy.ndarray, got ",
               py::str(py::type::of(out).attr("__name__")).cast<std::string>());
-  auto array = py::reinterpret_borrow<py::array>(out);
-  if (!py::dtype(array.dtype()).is(numpy_dtype(dtype)) && !array.dtype().equal(numpy_dtype(dtype)))
+  const auto array = py::reinterpret_borrow<py::array>(out);
+  if (!array.dtype().is(numpy_dtype(dtype)) && !array.dtype().equal(numpy_dtype(dtype)))
     fail_type(op, ": out must be ", name_of(dtype), ", got ",
               py::str(array.dtype()).cast<std::string>());
   const TensorView view = view_of(op, "out", array);
@@ -148,10 +206,36 @@ py::array result_array(const char* op, const py::object& out, std::span<const in
   if (reinterpret_cast<uintptr_t>(view.data) % static_cast<uintptr_t>(size_of(dtype)) != 0)
     fail_value(op, ": out is not aligned to its ", size_of(dtype), "-byte elements");
   if (overlaps_itself(view)) fail_value(op, ": out overlaps itself (strides of a broadcast array?)");
+  return {array, view};
+}
+
+void refuse_shared(const char* op, const py::array& out, const py::array& input) {
+  if (share_memory(out, input))
+    fail_value(op, ": out shares memory with an input; give it memory of its own");
+}
+
+}  // namespace
+
+py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
+                       MemoryFormat format, std::initializer_list<const py::array*> inputs) {
+  if (out.is_none()) return new_array(op, shape, dtype, format);
+  py::array array = checked_out(op, out.ptr(), shape, dtype).array;
   for (const py::array* input : inputs)
-    if (input && share_memory(array, *input))
-      fail_value(op, ": out shares memory with an input; give it memory of its own");
+    if (input) refuse_shared(op, array, *input);
   return array;
+}
+
+Result make_result(const char* op, PyObject* out, std::span<const int64_t> shape, DType dtype,
+                   MemoryFormat format, std::initializer_list<PyObject*> inputs) {
+  if (out == Py_None) {
+    TensorView layout = dense_layout(shape, dtype, format);
+    py::array array = array_of(op, layout);
+    return {std::move(array), layout};
+  }
+  Result result = checked_out(op, out, shape, dtype);
+  for (PyObject* input : inputs)
+    if (input) refuse_shared(op, result.array, py::reinterpret_borrow<py::array>(input));
+  return result;
 }
 
 py::array result_like(const char* op, const py::object& out, const TensorView& model,

@@ -26,7 +26,11 @@ TensorView view_of(const char* op, const char* name, const py::array& array);
 /// The same on a uint8 array.
 TensorView byte_view_of(const char* op, const char* name, const py::array& array);
 
-/// A new array from the buffer pool.
+/// The same without a word: false unless `object` is exactly a numpy.ndarray of native, aligned float32 or
+/// float64, whose strides are whole elements.
+bool ready_view(PyObject* object, TensorView& view);
+
+/// A new array; big ones come from the buffer pool.
 py::array new_array(const char* op, std::span<const int64_t> shape, DType dtype, MemoryFormat format);
 
 /// The wish that `memory_format` expresses; ValueError for an unknown word.
@@ -36,6 +40,14 @@ std::optional<MemoryFormat> parse_format(const char* op, const Format& format);
 /// writeable, does not overlap itself nor an input), else a new one.
 py::array result_array(const char* op, const py::object& out, std::span<const int64_t> shape, DType dtype,
                        MemoryFormat format, std::initializer_list<const py::array*> inputs);
+
+/// The same, as an array and as the view of it; null inputs are none.
+struct Result {
+  py::array array;
+  TensorView view;
+};
+Result make_result(const char* op, PyObject* out, std::span<const int64_t> shape, DType dtype,
+                   MemoryFormat format, std::initializer_list<PyObject*> inputs);
 
 /// The same for a result with the shape, dtype and axis order of `model`.
 py::array result_like(const char* op, const py::object& out, const TensorView& model,

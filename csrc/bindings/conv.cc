@@ -1,22 +1,39 @@
 #include "ops/conv.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "base/cpu.h"
 #include "bindings/arrays.h"
+#include "bindings/fast_call.h"
+#include "ops/conv_measure.h"
 
 namespace striate::python {
 namespace {
 
+// Stride, padding, dilation, groups, exact and workspace, as every function here takes them in this order.
 struct Geometry {
-  const Ints& stride;
-  const Pairs& padding;
-  const Ints& dilation;
+  explicit Geometry(Arguments& a, int64_t rank)
+      : stride(a.axes(rank)),
+        padding(a.pads(rank)),
+        dilation(a.axes(rank)),
+        groups(a.integer()),
+        exact(a.flag()),
+        workspace(a.optional_integer()) {}
+
+  Extents stride;
+  PadPairs padding;
+  Extents dilation;
   int64_t groups;
   bool exact;
+  std::optional<int64_t> workspace;
 };
 
-ConvProblem make_problem(const std::string& op, DType dtype, std::span<const int64_t> input_shape,
+ConvProblem make_problem(const char* op, DType dtype, std::span<const int64_t> input_shape,
                          std::span<const int64_t> weight_shape, const Geometry& g) {
-  return ConvProblem::make({.op = op.c_str(),
+  if (g.workspace && *g.workspace < 0)
+    fail_value(op, ": workspace must not be negative, got ", *g.workspace);
+  return ConvProblem::make({.op = op,
                             .dtype = dtype,
                             .input_shape = input_shape,
                             .weight_shape = weight_shape,
@@ -24,7 +41,8 @@ ConvProblem make_problem(const std::string& op, DType dtype, std::span<const int
                             .dilation = g.dilation,
                             .padding = g.padding,
                             .groups = g.groups,
-                            .exact = g.exact});
+                            .exact = g.exact,
+                            .workspace = g.workspace.value_or(ConvProblem::kProcessWorkspace)});
 }
 
 void check_shape(const char* op, const char* name, const TensorView& view,
@@ -34,105 +52,164 @@ void check_shape(const char* op, const char* name, const TensorView& view,
                tuple_text(view.dims()));
 }
 
-py::array forward(const std::string& op, const py::array& input, const py::array& weight,
-                  const py::object& bias, const Ints& stride, const Pairs& padding, const Ints& dilation,
-                  int64_t groups, bool exact, const Format& format, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"input", &input}, {"weight", &weight}});
-  const TensorView x = view_of(name, "input", input);
-  const TensorView w = view_of(name, "weight", weight);
-  const ConvProblem p =
-      make_problem(op, dtype, x.dims(), w.dims(), {stride, padding, dilation, groups, exact});
-  py::array bias_holder;
-  const void* b = dense_vector(name, "bias", bias, p.oc, dtype, bias_holder);
-  const auto wish = parse_format(name, format);
-  py::array result = result_array(name, out, p.output_shape(), dtype,
-                                  result_format(x, &w, wish ? &*wish : nullptr),
-                                  {&input, &weight, b ? &bias_holder : nullptr});
-  const TensorView y = lift(view_of(name, "out", result));
-  without_gil([&] { conv_forward(p, lift(x), lift(w), b, y); });
-  return result;
+int64_t rank_of(Arguments& a) { return std::clamp<int64_t>(a.integer(), 1, 3); }
+
+// What follows the sums. The arrays live as long as this does.
+class Finish {
+ public:
+  Finish(Arguments& a, const char* op)
+      : op_(op), bias_(a.optional_array(op, "bias")), residual_(a.optional_array(op, "residual")) {
+    const std::optional<const char*> word = a.optional_text();
+    if (!word || !a.complete()) return;
+    for (const auto& [name, activation] : kActivations)
+      if (std::string_view(*word) == name) epilogue_.activation = activation;
+    if (!epilogue_.activation)
+      fail_value(op, ": activation must be None, 'relu', 'leaky_relu', 'sigmoid' or 'tanh', got '", *word, "'");
+  }
+
+  const Epilogue& of(DType dtype, int64_t channels, const std::vector<int64_t>& shape) {
+    epilogue_.bias = dense_vector(op_, "bias", bias_.object(), channels, dtype, holder_);
+    if (residual_) {
+      check_shape(op_, "residual", residual_.view, shape);
+      lifted_ = lift(residual_.view);
+      epilogue_.addend = &lifted_;
+    }
+    return epilogue_;
+  }
+  DType same_dtype_as(const Operand& input, const Operand& weight) const {
+    return same_dtype(op_, {{"input", &input}, {"weight", &weight}, {"bias", &bias_}, {"residual", &residual_}});
+  }
+  PyObject* bias() const { return bias_ ? holder_.ptr() : nullptr; }
+  PyObject* residual() const { return residual_.array; }
+
+ private:
+  static constexpr std::pair<const char*, Activation> kActivations[] = {
+      {"relu", Activation::relu},
+      {"leaky_relu", Activation::leaky_relu},
+      {"sigmoid", Activation::sigmoid},
+      {"tanh", Activation::tanh},
+  };
+  const char* op_;
+  Operand bias_, residual_;
+  Epilogue epilogue_;
+  TensorView lifted_;
+  py::array holder_;
+};
+
+py::object forward(Arguments& a) {
+  const char* op = a.text();
+  const int64_t rank = rank_of(a);
+  const Operand input = a.array(op, "input"), weight = a.array(op, "weight");
+  Finish finish(a, op);
+  const Geometry geometry(a, rank);
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = finish.same_dtype_as(input, weight);
+  const ConvProblem p = make_problem(op, dtype, input.view.dims(), weight.view.dims(), geometry);
+  const std::vector<int64_t> shape = p.output_shape();
+  const Epilogue& epilogue = finish.of(dtype, p.oc, shape);
+  const Result result =
+      make_result(op, out, shape, dtype, result_format(input.view, &weight.view, wish ? &*wish : nullptr),
+                  {input.array, weight.array, finish.bias(), finish.residual()});
+  without_gil([&] { conv_forward(p, lift(input.view), lift(weight.view), epilogue, lift(result.view)); });
+  return result.array;
 }
 
-py::array input_grad(const std::string& op, const Ints& input_shape, const py::array& weight,
-                     const py::array& grad_output, const py::object& bias, const Ints& stride,
-                     const Pairs& padding, const Ints& dilation, int64_t groups, bool exact,
-                     const Format& format, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"weight", &weight}, {"grad_output", &grad_output}});
-  const TensorView w = view_of(name, "weight", weight);
-  const TensorView g = view_of(name, "grad_output", grad_output);
-  const ConvProblem p =
-      make_problem(op, dtype, input_shape, w.dims(), {stride, padding, dilation, groups, exact});
+py::object input_grad(Arguments& a) {
+  const char* op = a.text();
+  const int64_t rank = rank_of(a);
+  const Extents input_shape = a.shape();
+  const Operand weight = a.array(op, "weight"), grad_output = a.array(op, "grad_output");
+  const Operand bias = a.optional_array(op, "bias");
+  const Geometry geometry(a, rank);
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"weight", &weight}, {"grad_output", &grad_output}, {"bias", &bias}});
+  const ConvProblem p = make_problem(op, dtype, input_shape, weight.view.dims(), geometry);
   // A transposed convolution is the input gradient of a convolution, whose output gradient is its input.
-  const bool transposed = op.starts_with("conv_transpose");
-  check_shape(name, transposed ? "input" : "grad_output", g, p.output_shape());
-  py::array bias_holder;
-  const void* b = dense_vector(name, "bias", bias, p.ic, dtype, bias_holder);
-  const auto wish = parse_format(name, format);
-  py::array result = result_array(name, out, p.input_shape(), dtype,
-                                  result_format(g, &w, wish ? &*wish : nullptr),
-                                  {&weight, &grad_output, b ? &bias_holder : nullptr});
-  const TensorView dx = lift(view_of(name, "out", result));
-  without_gil([&] { conv_input_grad(p, lift(w), lift(g), b, dx); });
-  return result;
+  const bool transposed = std::string_view(op).starts_with("conv_transpose");
+  check_shape(op, transposed ? "input" : "grad_output", grad_output.view, p.output_shape());
+  py::array holder;
+  const void* dense = dense_vector(op, "bias", bias.object(), p.ic, dtype, holder);
+  const Result result =
+      make_result(op, out, p.input_shape(), dtype,
+                  result_format(grad_output.view, &weight.view, wish ? &*wish : nullptr),
+                  {weight.array, grad_output.array, bias ? holder.ptr() : nullptr});
+  without_gil([&] { conv_input_grad(p, lift(weight.view), lift(grad_output.view), dense, lift(result.view)); });
+  return result.array;
 }
 
-py::array weight_grad(const std::string& op, const py::array& input, const Ints& weight_shape,
-                      const py::array& grad_output, const Ints& stride, const Pairs& padding,
-                      const Ints& dilation, int64_t groups, bool exact, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"input", &input}, {"grad_output", &grad_output}});
-  const TensorView x = view_of(name, "input", input);
-  const TensorView g = view_of(name, "grad_output", grad_output);
-  const ConvProblem p =
-      make_problem(op, dtype, x.dims(), weight_shape, {stride, padding, dilation, groups, exact});
-  check_shape(name, "grad_output", g, p.output_shape());
-  py::array result = result_array(name, out, p.weight_shape(), dtype, MemoryFormat::contiguous,
-                                  {&input, &grad_output});
-  const TensorView dw = lift(view_of(name, "out", result));
-  without_gil([&] { conv_weight_grad(p, lift(x), lift(g), dw); });
-  return result;
+py::object weight_grad(Arguments& a) {
+  const char* op = a.text();
+  const int64_t rank = rank_of(a);
+  const Operand input = a.array(op, "input");
+  const Extents weight_shape = a.shape();
+  const Operand grad_output = a.array(op, "grad_output");
+  const Geometry geometry(a, rank);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"input", &input}, {"grad_output", &grad_output}});
+  const ConvProblem p = make_problem(op, dtype, input.view.dims(), weight_shape, geometry);
+  check_shape(op, "grad_output", grad_output.view, p.output_shape());
+  const Result result = make_result(op, out, p.weight_shape(), dtype, MemoryFormat::contiguous,
+                                    {input.array, grad_output.array});
+  without_gil([&] { conv_weight_grad(p, lift(input.view), lift(grad_output.view), lift(result.view)); });
+  return result.array;
 }
 
-py::array sum_channels(const std::string& op, const py::array& grad_output, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"grad_output", &grad_output}});
-  const TensorView g = view_of(name, "grad_output", grad_output);
+py::object sum_channels(Arguments& a) {
+  const char* op = a.text();
+  const Operand grad_output = a.array(op, "grad_output");
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const TensorView& g = grad_output.view;
+  const DType dtype = same_dtype(op, {{"grad_output", &grad_output}});
   if (g.rank < 3 || g.rank > 5)
-    fail_value(name, ": grad_output must have 3 to 5 axes (N, C, spatial), got ", tuple_text(g.dims()));
+    fail_value(op, ": grad_output must have 3 to 5 axes (N, C, spatial), got ", tuple_text(g.dims()));
   const std::array<int64_t, 1> shape{g.shape[kC]};
-  py::array result = result_array(name, out, shape, dtype, MemoryFormat::contiguous, {&grad_output});
-  const TensorView sums = view_of(name, "out", result);
-  without_gil([&] { channel_sum(lift(g), sums); });
-  return result;
+  const Result result = make_result(op, out, shape, dtype, MemoryFormat::contiguous, {grad_output.array});
+  without_gil([&] { channel_sum(lift(g), result.view); });
+  return result.array;
 }
 
-py::dict explain(const std::string& op, const std::string& direction, const Ints& input_shape,
-                 const Ints& weight_shape, const std::string& dtype, const Ints& stride,
-                 const Pairs& padding, const Ints& dilation, int64_t groups, bool exact,
-                 const Format& format) {
-  const char* name = op.c_str();
-  ConvDirection asked{};
-  if (direction == "forward")
-    asked = ConvDirection::forward;
-  else if (direction == "input_grad")
-    asked = ConvDirection::input_grad;
-  else if (direction == "weight_grad")
-    asked = ConvDirection::weight_grad;
-  else
-    fail_value(name, ": direction must be 'forward', 'input_grad' or 'weight_grad', got '", direction, "'");
-  if (dtype != "float32" && dtype != "float64")
-    fail_type(name, ": dtype must be float32 or float64, got ", dtype);
-  (void)parse_format(name, format);
-  const ConvProblem p = make_problem(op, dtype == "float32" ? DType::f32 : DType::f64, input_shape,
-                                     weight_shape, {stride, padding, dilation, groups, exact});
-  const Plan plan = plan_conv(p, asked);
+ConvDirection direction_of(const char* op, std::string_view word) {
+  if (word == "forward") return ConvDirection::forward;
+  if (word == "input_grad") return ConvDirection::input_grad;
+  if (word == "weight_grad") return ConvDirection::weight_grad;
+  fail_value(op, ": direction must be 'forward', 'input_grad' or 'weight_grad', got '", word, "'");
+}
+
+py::object or_none(double seconds) {
+  return seconds < kNoPrediction ? py::object(py::float_(seconds)) : py::none();
+}
+
+py::object explain(Arguments& a) {
+  const char* op = a.text();
+  const int64_t rank = rank_of(a);
+  const char* direction = a.text();
+  const Extents input_shape = a.shape(), weight_shape = a.shape();
+  const char* dtype = a.text();
+  const Geometry geometry(a, rank);
+  const MemoryFormat format = a.format(op).value_or(MemoryFormat::contiguous);
+  const bool measure = a.flag();
+  if (!a.complete()) return {};
+  const ConvDirection asked = direction_of(op, direction);
+  const ConvProblem p = make_problem(op, std::string_view(dtype) == "float32" ? DType::f32 : DType::f64,
+                                     input_shape, weight_shape, geometry);
+  const Plan plan = plan_conv(p, asked, nullptr, {format, format});
   py::list candidates;
   for (const Candidate& candidate : plan.candidates) {
+    double seconds = kNoPrediction;
+    if (measure && candidate.declined.empty())
+      without_gil([&] { seconds = measure_conv(p, asked, format, candidate.name.c_str()); });
     py::dict row;
     row["name"] = candidate.name;
     row["declined"] = candidate.declined.empty() ? py::object(py::none()) : py::str(candidate.declined);
+    row["predicted"] = or_none(candidate.cost);
+    row["measured"] = or_none(seconds);
+    row["workspace"] = candidate.workspace;
     candidates.append(row);
   }
   py::dict result;
@@ -147,11 +224,11 @@ py::dict explain(const std::string& op, const std::string& direction, const Ints
 }  // namespace
 
 void bind_conv(py::module_& m) {
-  m.def("conv_forward", forward);
-  m.def("conv_input_grad", input_grad);
-  m.def("conv_weight_grad", weight_grad);
-  m.def("channel_sum", sum_channels);
-  m.def("explain_conv", explain);
+  define_fast<forward>(m, "conv_forward", "try_conv_forward");
+  define_fast<input_grad>(m, "conv_input_grad", "try_conv_input_grad");
+  define_fast<weight_grad>(m, "conv_weight_grad", "try_conv_weight_grad");
+  define_fast<sum_channels>(m, "channel_sum");
+  define_fast<explain>(m, "explain_conv");
 }
 
 }  // namespace striate::python

@@ -1,61 +1,61 @@
 #include "ops/linear.h"
 
-#include "bindings/arrays.h"
+#include "bindings/fast_call.h"
 
 namespace striate::python {
 namespace {
 
-py::array forward(const py::array& input, const py::array& weight, const py::object& bias,
-                  const py::object& out) {
+py::object forward(Arguments& a) {
   const char* op = "linear";
-  const DType dtype = common_dtype(op, {{"input", &input}, {"weight", &weight}});
-  const TensorView x = view_of(op, "input", input);
-  const TensorView w = view_of(op, "weight", weight);
-  const LinearProblem p = LinearProblem::forward(op, x, w);
-  py::array bias_holder;
-  const void* b = dense_vector(op, "bias", bias, p.out_features, dtype, bias_holder);
+  const Operand input = a.array(op, "input"), weight = a.array(op, "weight");
+  const Operand bias = a.optional_array(op, "bias");
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"input", &input}, {"weight", &weight}, {"bias", &bias}});
+  const LinearProblem p = LinearProblem::forward(op, input.view, weight.view);
+  py::array holder;
+  const void* b = dense_vector(op, "bias", bias.object(), p.out_features, dtype, holder);
   const std::array<int64_t, 2> shape{p.rows, p.out_features};
-  py::array result = result_array(op, out, shape, dtype, MemoryFormat::contiguous,
-                                  {&input, &weight, b ? &bias_holder : nullptr});
-  const TensorView y = view_of(op, "out", result);
-  without_gil([&] { linear_forward(p, x, w, b, y); });
-  return result;
+  const Result result = make_result(op, out, shape, dtype, MemoryFormat::contiguous,
+                                    {input.array, weight.array, b ? holder.ptr() : nullptr});
+  without_gil([&] { linear_forward(p, input.view, weight.view, b, result.view); });
+  return result.array;
 }
 
-py::array input_grad(const py::array& weight, const py::array& grad_output, const py::object& out) {
+py::object input_grad(Arguments& a) {
   const char* op = "linear_input_grad";
-  const DType dtype = common_dtype(op, {{"weight", &weight}, {"grad_output", &grad_output}});
-  const TensorView w = view_of(op, "weight", weight);
-  const TensorView g = view_of(op, "grad_output", grad_output);
-  const LinearProblem p = LinearProblem::input_grad(op, w, g);
+  const Operand weight = a.array(op, "weight"), grad_output = a.array(op, "grad_output");
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"weight", &weight}, {"grad_output", &grad_output}});
+  const LinearProblem p = LinearProblem::input_grad(op, weight.view, grad_output.view);
   const std::array<int64_t, 2> shape{p.rows, p.in_features};
-  py::array result =
-      result_array(op, out, shape, dtype, MemoryFormat::contiguous, {&weight, &grad_output});
-  const TensorView dx = view_of(op, "out", result);
-  without_gil([&] { linear_input_grad(p, w, g, dx); });
-  return result;
+  const Result result =
+      make_result(op, out, shape, dtype, MemoryFormat::contiguous, {weight.array, grad_output.array});
+  without_gil([&] { linear_input_grad(p, weight.view, grad_output.view, result.view); });
+  return result.array;
 }
 
-py::array weight_grad(const py::array& input, const py::array& grad_output, const py::object& out) {
+py::object weight_grad(Arguments& a) {
   const char* op = "linear_weight_grad";
-  const DType dtype = common_dtype(op, {{"input", &input}, {"grad_output", &grad_output}});
-  const TensorView x = view_of(op, "input", input);
-  const TensorView g = view_of(op, "grad_output", grad_output);
-  const LinearProblem p = LinearProblem::weight_grad(op, x, g);
+  const Operand input = a.array(op, "input"), grad_output = a.array(op, "grad_output");
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"input", &input}, {"grad_output", &grad_output}});
+  const LinearProblem p = LinearProblem::weight_grad(op, input.view, grad_output.view);
   const std::array<int64_t, 2> shape{p.out_features, p.in_features};
-  py::array result =
-      result_array(op, out, shape, dtype, MemoryFormat::contiguous, {&input, &grad_output});
-  const TensorView dw = view_of(op, "out", result);
-  without_gil([&] { linear_weight_grad(p, x, g, dw); });
-  return result;
+  const Result result =
+      make_result(op, out, shape, dtype, MemoryFormat::contiguous, {input.array, grad_output.array});
+  without_gil([&] { linear_weight_grad(p, input.view, grad_output.view, result.view); });
+  return result.array;
 }
 
 }  // namespace
 
 void bind_linear(py::module_& m) {
-  m.def("linear_forward", forward);
-  m.def("linear_input_grad", input_grad);
-  m.def("linear_weight_grad", weight_grad);
+  define_fast<forward>(m, "linear_forward", "try_linear_forward");
+  define_fast<input_grad>(m, "linear_input_grad");
+  define_fast<weight_grad>(m, "linear_weight_grad");
 }
 
 }  // namespace striate::python

@@ -13,17 +13,40 @@ struct Vector {
   const py::array* array() const { return data ? &holder : nullptr; }
 };
 
+// What a fused ReLU leaves for the gradient; None without it.
+struct Gate {
+  py::object array = py::none();
+  void* data = nullptr;
+  Gate(const char* op, const BatchNormProblem& p) {
+    if (!p.relu) return;
+    const std::array<int64_t, 2> shape{2, p.channels};
+    py::array made = new_array(op, shape, p.dtype, MemoryFormat::contiguous);
+    data = made.mutable_data();
+    array = std::move(made);
+  }
+};
+
+const void* gate_data(const char* op, const py::object& gate, const BatchNormProblem& p) {
+  if (gate.is_none()) return nullptr;
+  const auto array = py::cast<py::array>(gate);
+  const TensorView view = view_of(op, "gate", array);
+  const bool dense = view.rank == 2 && view.shape[0] == 2 && view.shape[1] == p.channels &&
+                     (p.channels < 2 || view.stride[1] == 1) && view.stride[0] == p.channels;
+  if (!dense || view.dtype != p.dtype) fail_value(op, ": gate is not what batch_norm with relu left");
+  return view.data;
+}
+
 py::array new_vector(const char* op, const BatchNormProblem& p) {
   const std::array<int64_t, 1> shape{p.channels};
   return new_array(op, shape, p.dtype, MemoryFormat::contiguous);
 }
 
 py::tuple train(const py::array& input, const py::object& weight, const py::object& bias, double eps,
-                const py::object& out) {
+                bool relu, const py::object& out) {
   const char* op = "batch_norm";
   const DType dtype = common_dtype(op, {{"input", &input}});
   const TensorView x = view_of(op, "input", input);
-  const BatchNormProblem p = BatchNormProblem::make(op, x, eps, true);
+  const BatchNormProblem p = BatchNormProblem::make(op, x, eps, true, relu);
   const Vector w(op, "weight", weight, p);
   const Vector b(op, "bias", bias, p);
   py::array result = result_array(op, out, x.dims(), dtype, result_format(x, nullptr, nullptr),
@@ -33,16 +56,18 @@ py::tuple train(const py::array& input, const py::object& weight, const py::obje
   py::array var = new_vector(op, p);
   void* const means = mean.mutable_data();
   void* const vars = var.mutable_data();
-  without_gil([&] { batch_norm_train(p, x, w.data, b.data, y, means, vars); });
-  return py::make_tuple(result, mean, var);
+  Gate gate(op, p);
+  without_gil([&] { batch_norm_train(p, x, w.data, b.data, y, means, vars, gate.data); });
+  return py::make_tuple(result, mean, var, gate.array);
 }
 
-py::array infer(const py::array& input, const py::array& mean, const py::array& var,
-                const py::object& weight, const py::object& bias, double eps, const py::object& out) {
+py::tuple infer(const py::array& input, const py::array& mean, const py::array& var,
+                const py::object& weight, const py::object& bias, double eps, bool relu,
+                const py::object& out) {
   const char* op = "batch_norm";
   const DType dtype = common_dtype(op, {{"input", &input}});
   const TensorView x = view_of(op, "input", input);
-  const BatchNormProblem p = BatchNormProblem::make(op, x, eps, false);
+  const BatchNormProblem p = BatchNormProblem::make(op, x, eps, false, relu);
   const Vector m(op, "mean", mean, p);
   const Vector v(op, "var", var, p);
   const Vector w(op, "weight", weight, p);
@@ -50,12 +75,13 @@ py::array infer(const py::array& input, const py::array& mean, const py::array& 
   py::array result = result_array(op, out, x.dims(), dtype, result_format(x, nullptr, nullptr),
                                   {&input, m.array(), v.array(), w.array(), b.array()});
   const TensorView y = view_of(op, "out", result);
-  without_gil([&] { batch_norm_infer(p, x, m.data, v.data, w.data, b.data, y); });
-  return result;
+  Gate gate(op, p);
+  without_gil([&] { batch_norm_infer(p, x, m.data, v.data, w.data, b.data, y, gate.data); });
+  return py::make_tuple(result, gate.array);
 }
 
 py::tuple grad(const py::array& input, const py::array& grad_output, const py::array& mean,
-               const py::array& var, const py::object& weight, double eps, bool training,
+               const py::array& var, const py::object& weight, const py::object& gate, double eps, bool training,
                const py::object& out) {
   const char* op = "batch_norm_grad";
   const DType dtype = common_dtype(op, {{"input", &input}, {"grad_output", &grad_output}});
@@ -75,7 +101,8 @@ py::tuple grad(const py::array& input, const py::array& grad_output, const py::a
   py::array grad_bias = new_vector(op, p);
   void* const dw = grad_weight.mutable_data();
   void* const db = grad_bias.mutable_data();
-  without_gil([&] { batch_norm_grad(p, x, g, m.data, v.data, w.data, training, dx, dw, db); });
+  const void* const gates = gate_data(op, gate, p);
+  without_gil([&] { batch_norm_grad(p, x, g, m.data, v.data, w.data, gates, training, dx, dw, db); });
   return py::make_tuple(result, grad_weight, grad_bias);
 }
 

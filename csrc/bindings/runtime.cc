@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "bindings/arrays.h"
+#include "ops/conv_plan.h"
 
 namespace striate::python {
 namespace {
@@ -32,6 +33,16 @@ py::dict pool_stats() {
   return result;
 }
 
+py::dict plan_stats() {
+  const PlanCacheStats stats = plan_cache_stats();
+  py::dict result;
+  result["capacity"] = stats.capacity;
+  result["held"] = stats.held;
+  result["hits"] = stats.hits;
+  result["misses"] = stats.misses;
+  return result;
+}
+
 std::string format_of(const py::array& array) {
   const FormatReading reading = read_format(view_of("memory_format", "array", array));
   return reading.format == MemoryFormat::contiguous      ? "contiguous"
@@ -44,7 +55,10 @@ std::string format_of(const py::array& array) {
 void bind_runtime(py::module_& m) {
   m.def("cpu_info", cpu_info);
   m.def("get_isa", [] { return std::string(name_of(current_isa())); });
-  m.def("set_isa", set_isa);
+  m.def("set_isa", [](const std::string& name) {
+    set_isa(name);
+    clear_plan_cache();
+  });
   m.def("set_num_threads", set_num_threads);
   m.def("get_num_threads", get_num_threads);
   m.def("buffer_pool_stats", pool_stats);
@@ -54,6 +68,14 @@ void bind_runtime(py::module_& m) {
   });
   m.def("clear_buffer_pool", [] { BufferPool::instance().clear(); });
   m.def("memory_format", format_of);
+  m.def("plan_cache_stats", plan_stats);
+  m.def("clear_plan_cache", clear_plan_cache);
+  m.def("get_workspace_limit", [] {
+    const int64_t bytes = workspace_limit();
+    return bytes == kNoLimit ? std::nullopt : std::optional(bytes);
+  });
+  m.def("set_workspace_limit",
+        [](std::optional<int64_t> bytes) { set_workspace_limit(bytes.value_or(kNoLimit)); });
 }
 
 }  // namespace striate::python

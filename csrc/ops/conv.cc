@@ -6,8 +6,11 @@
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/product.h"
 #include "kernels/conv/reference.h"
 #include "ops/conv_tiles.h"
+#include "ops/conv_winograd.h"
+#include "ops/conv_winograd_grad.h"
 
 namespace striate {
 namespace {
@@ -17,51 +20,38 @@ const conv::Kernel<T>& tile_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_table));
 }
 
-// ---- the plan ---------------------------------------------------------------------------------------
-
-enum class Algorithm : uint8_t { groups, tiles, reference };
-
-// Tables inside a tile hold 32-bit offsets, and a tile of one pixel still holds all taps.
-std::string taps_decline(const ConvProblem& p, double most) {
-  const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
-                      static_cast<double>(p.axis[2].kernel);
-  if (taps > most) return concat("a kernel of ", taps, " taps does not fit a tile");
-  return {};
+// Tiles of 2 x 2 outputs serve both kernel sizes.
+conv::WinogradForm winograd2_form(int64_t taps) {
+  return taps == 3 ? conv::WinogradForm::f2r3 : conv::WinogradForm::f2r5;
 }
 
-std::string tiles_decline(const ConvProblem& p, ConvDirection) { return taps_decline(p, 1 << 22); }
-
-// With a channel in each lane, a group of few channels leaves most lanes idle.
-std::string groups_decline(const ConvProblem& p, ConvDirection direction) {
-  if (p.g < 4) return concat(p.g, " groups leave lanes idle");
-  const int64_t channels = direction == ConvDirection::input_grad ? p.ic_group() : p.oc_group();
-  if (channels >= 8) return concat("groups of ", channels, " channels fill lanes by themselves");
-  if (p.ic_group() * p.oc_group() > 64)
-    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels do not fit a tile");
-  return taps_decline(p, 1 << 14);  // times the lanes, and a slab a channel
+template <class T>
+const conv::Product<T>& product_kernel() {
+  return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), product_table));
 }
-
-constexpr PlanRow<Algorithm, const ConvProblem&, ConvDirection> kRows[] = {
-    {Algorithm::groups, "groups", groups_decline},
-    {Algorithm::tiles, "tiles", tiles_decline},
-    {Algorithm::reference, "reference", nullptr},
-};
-
-constexpr const char* kOp = "convolution";
 
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
 template <class T>
-void correlate(const Correlation<T>& c, Algorithm algorithm) {
-  if (algorithm == Algorithm::groups)
+void correlate(const Correlation<T>& c, ConvAlgorithm algorithm) {
+  if constexpr (std::is_same_v<T, float>) {
+    const auto winograd = [&](conv::WinogradForm form) {
+      correlate_winograd(c, form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
+    };
+    if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
+    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(c.axes[1].taps));
+  }
+  if (algorithm == ConvAlgorithm::groups)
     correlate_groups(c, tile_kernel<T>());
+  else if (c.epilogue.does_nothing() && is_pointwise(c))
+    correlate_pointwise(c, product_kernel<T>());
   else
     correlate_tiles(c, tile_kernel<T>());
 }
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                       const T* bias, const TensorView& output, Algorithm algorithm) {
+                       const Epilogue& epilogue, const TensorView& output, ConvAlgorithm algorithm) {
   correlate<T>({.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
@@ -74,9 +64,10 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .weight_o = weight.stride[kN],
                 .weight_i = weight.stride[kC],
                 .weight_tap = {weight.stride[kD], weight.stride[kH], weight.stride[kW]},
-                .bias = bias,
+                .bias = static_cast<const T*>(epilogue.bias),
                 .output = output.as<T>(),
-                .output_stride = strides_of(output)},
+                .output_stride = strides_of(output),
+                .epilogue = TileEpilogue<T>(epilogue)},
                algorithm);
 }
 
@@ -148,7 +139,7 @@ void fill_channels(const TensorView& view, const T* values) {
 
 template <class T>
 void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                          const T* bias, const TensorView& grad_input, Algorithm algorithm) {
+                          const T* bias, const TensorView& grad_input, ConvAlgorithm algorithm) {
   const auto run = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
     auto out_stride = strides_of(grad_input);
@@ -183,26 +174,46 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
       for (const Phase& w : width.reached) run({&d, &h, &w});
 }
 
+// ---- entry ----------------------------------------------------------------------------------------------
+
+ConvFormats formats_of(const TensorView& input, const TensorView& output) {
+  return {read_format(input).format, read_format(output).format};
+}
+
 template <class T>
 void run_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                 const T* bias, const TensorView& output, const char* force) {
+                 const Epilogue& epilogue, const TensorView& output, const char* force) {
   if (output.size() == 0) return;
-  if (p.ic == 0) return fill_channels<T>(output, bias);
-  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::forward);
-  if (algorithm == Algorithm::reference)
-    return conv::reference_forward<T>(p, input, weight, bias, output);
-  correlate_forward<T>(p, input, weight, bias, output, algorithm);
+  const T* bias = static_cast<const T*>(epilogue.bias);
+  const ConvAlgorithm algorithm = p.ic == 0 ? ConvAlgorithm::reference
+                                            : choose_conv(p, ConvDirection::forward,
+                                                          formats_of(input, output), force);
+  if (algorithm != ConvAlgorithm::reference)
+    return correlate_forward<T>(p, input, weight, epilogue, output, algorithm);
+  if (p.ic == 0)
+    fill_channels<T>(output, bias);
+  else
+    conv::reference_forward<T>(p, input, weight, bias, output);
+  TileEpilogue<T>(epilogue).apply_to_all(output);
 }
 
 template <class T>
 void run_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                    const T* bias, const TensorView& grad_input, const char* force) {
+                    const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
   if (grad_input.size() == 0) return;
-  if (grad_output.size() == 0) return fill_channels<T>(grad_input, bias);
-  const Algorithm algorithm = choose(kOp, kRows, force, p, ConvDirection::input_grad);
-  if (algorithm == Algorithm::reference)
-    return conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
-  correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
+  const T* bias = static_cast<const T*>(epilogue.bias);
+  if (grad_output.size() == 0) {
+    fill_channels<T>(grad_input, bias);
+  } else {
+    const ConvAlgorithm algorithm =
+        choose_conv(p, ConvDirection::input_grad, formats_of(grad_input, grad_output), force);
+    if (algorithm == ConvAlgorithm::reference)
+      conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
+    else
+      correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
+  }
+  // Phases of a stride lie between each other: only the whole is the result.
+  TileEpilogue<T>(epilogue).apply_to_all(grad_input);
 }
 
 template <class T>
@@ -210,36 +221,44 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
                      const TensorView& grad_weight, const char* force) {
   if (grad_weight.size() == 0) return;
   if (grad_output.size() == 0) return fill_channels<T>(grad_weight, nullptr);
-  switch (choose(kOp, kRows, force, p, ConvDirection::weight_grad)) {
-    case Algorithm::groups:
+  const ConvAlgorithm algorithm =
+      choose_conv(p, ConvDirection::weight_grad, formats_of(input, grad_output), force);
+  if constexpr (std::is_same_v<T, float>) {
+    const auto winograd = [&](conv::WinogradForm form) {
+      weight_grad_winograd(p, form, input, grad_output, grad_weight, tile_kernel<T>(),
+                           STRIATE_SELECT_TABLE(current_isa(), winograd_grad_table));
+    };
+    if (algorithm == ConvAlgorithm::winograd4) return winograd(conv::WinogradForm::f4r3);
+    if (algorithm == ConvAlgorithm::winograd2) return winograd(winograd2_form(p.axis[1].kernel));
+  }
+  switch (algorithm) {
+    case ConvAlgorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
-    case Algorithm::tiles:
+    case ConvAlgorithm::winograd4:
+    case ConvAlgorithm::winograd2:
+    case ConvAlgorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, tile_kernel<T>());
-    case Algorithm::reference:
+    case ConvAlgorithm::reference:
       return conv::reference_weight_grad<T>(p, input, grad_output, grad_weight);
   }
 }
 
 }  // namespace
 
-Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force) {
-  return explain(kOp, kRows, force, problem, direction);
-}
-
 void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                  const void* bias, const TensorView& output, const char* force) {
+                  const Epilogue& epilogue, const TensorView& output, const char* force) {
   if (p.dtype == DType::f32)
-    run_forward(p, input, weight, static_cast<const float*>(bias), output, force);
+    run_forward<float>(p, input, weight, epilogue, output, force);
   else
-    run_forward(p, input, weight, static_cast<const double*>(bias), output, force);
+    run_forward<double>(p, input, weight, epilogue, output, force);
 }
 
 void conv_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                     const void* bias, const TensorView& grad_input, const char* force) {
+                     const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
   if (p.dtype == DType::f32)
-    run_input_grad(p, weight, grad_output, static_cast<const float*>(bias), grad_input, force);
+    run_input_grad<float>(p, weight, grad_output, epilogue, grad_input, force);
   else
-    run_input_grad(p, weight, grad_output, static_cast<const double*>(bias), grad_input, force);
+    run_input_grad<double>(p, weight, grad_output, epilogue, grad_input, force);
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,

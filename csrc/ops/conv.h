@@ -2,23 +2,21 @@
 #pragma once
 
 #include "base/tensor_view.h"
-#include "ops/conv_problem.h"
-#include "ops/plan.h"
+#include "ops/conv_plan.h"
+#include "ops/epilogue.h"
 
 namespace striate {
 
-enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
-
-/// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
-Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force = nullptr);
-
-// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes. `bias` is dense or null.
+// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
+//
+// The views are lifted (n, c, d, h, w), of the problem's dtype and shapes.
+// A bare pointer is an epilogue of that bias only.
 void conv_forward(const ConvProblem& problem, const TensorView& input, const TensorView& weight,
-                  const void* bias, const TensorView& output, const char* force = nullptr);
+                  const Epilogue& epilogue, const TensorView& output, const char* force = nullptr);
 
-/// With `bias` (one a channel of the convolution's input) this is the transposed convolution.
+/// With a bias (one a channel of the convolution's input) this is the transposed convolution.
 void conv_input_grad(const ConvProblem& problem, const TensorView& weight,
-                     const TensorView& grad_output, const void* bias, const TensorView& grad_input,
+                     const TensorView& grad_output, const Epilogue& epilogue, const TensorView& grad_input,
                      const char* force = nullptr);
 
 void conv_weight_grad(const ConvProblem& problem, const TensorView& input,

@@ -113,6 +113,8 @@ void correlate_groups(const Correlation<T>& c, const conv::Kernel<T>& kernel) {
                            .acc_block_stride = 0,
                            .accumulate = j > 0});
       const int64_t channel = lane.first * c.oc + r;
+      T* to = c.output + image * out[kN] + channel * out[kC] + window.depth * out[kD] + window.row * out[kH] +
+              window.col * out[kW];
       kernel.store({.acc = ws.sums.get(),
                     .acc_block_stride = 0,
                     .d = 1,
@@ -121,12 +123,18 @@ void correlate_groups(const Correlation<T>& c, const conv::Kernel<T>& kernel) {
                     .channels = static_cast<int>(lane.used),
                     .bias = c.bias ? c.bias + channel : nullptr,
                     .bias_step = c.oc,
-                    .out = c.output + image * out[kN] + channel * out[kC] + window.depth * out[kD] +
-                           window.row * out[kH] + window.col * out[kW],
+                    .out = to,
                     .out_c = c.oc * out[kC],
                     .out_d = out[kD],
                     .out_h = out[kH],
                     .out_w = out[kW]});
+      c.epilogue.apply({.out = to,
+                        .position = {image, channel, window.depth, window.row, window.col},
+                        .channel_step = c.oc,
+                        .channels = lane.used,
+                        .rows = window.rows,
+                        .cols = window.cols},
+                       out);
     }
   });
 }

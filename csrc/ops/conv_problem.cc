@@ -80,6 +80,8 @@ ConvProblem ConvProblem::make(const Arguments& a) {
   for (int64_t extent : a.weight_shape)
     if (extent < 0)
       fail_value(a.op, ": weight shape must not be negative, got ", tuple_text(a.weight_shape));
+  if (a.workspace < kProcessWorkspace)
+    fail_value(a.op, ": workspace must not be negative, got ", a.workspace);
   if (a.groups < 1) fail_value(a.op, ": groups must be positive, got ", a.groups);
   if (a.dilation.size() != rank || a.padding.size() != rank)
     fail_value(a.op, ": stride, padding and dilation need ", rank, " entries each");
@@ -88,6 +90,7 @@ ConvProblem ConvProblem::make(const Arguments& a) {
   p.dtype = a.dtype;
   p.rank = static_cast<int>(rank);
   p.exact = a.exact;
+  p.workspace = a.workspace;
   p.n = a.input_shape[0];
   p.ic = a.input_shape[1];
   p.oc = a.weight_shape[0];

@@ -34,6 +34,8 @@ struct ConvProblem {
   int64_t ic = 0, oc = 0;  // of all groups together
   std::array<ConvAxis, 3> axis;  // d, h, w
   bool exact = false;  // only algorithms that are exact on small integers
+  static constexpr int64_t kProcessWorkspace = -1;
+  int64_t workspace = kProcessWorkspace;  // bytes of scratch memory at most; else what holds for the process
 
   int64_t ic_group() const { return ic / g; }
   int64_t oc_group() const { return oc / g; }
@@ -53,6 +55,7 @@ struct ConvProblem {
     std::span<const std::array<int64_t, 2>> padding;
     int64_t groups;
     bool exact;
+    int64_t workspace = kProcessWorkspace;
   };
   /// ValueError that names the op, the values and the rule.
   static ConvProblem make(const Arguments& arguments);

@@ -161,6 +161,8 @@ void run_task(const Correlation<T>& c, const conv::Kernel<T>& kernel, const Bloc
   }
   const auto& out = c.output_stride;
   const int64_t first_channel = group * c.oc + oc_begin;
+  T* to = c.output + image * out[kN] + first_channel * out[kC] + window.depth * out[kD] + window.row * out[kH] +
+          window.col * out[kW];
   kernel.store({.acc = ws.sums.get(),
                 .acc_block_stride = acc_stride,
                 .d = 1,
@@ -169,12 +171,18 @@ void run_task(const Correlation<T>& c, const conv::Kernel<T>& kernel, const Bloc
                 .channels = static_cast<int>(channels),
                 .bias = c.bias ? c.bias + first_channel : nullptr,
                 .bias_step = 1,
-                .out = c.output + image * out[kN] + first_channel * out[kC] + window.depth * out[kD] +
-                       window.row * out[kH] + window.col * out[kW],
+                .out = to,
                 .out_c = out[kC],
                 .out_d = out[kD],
                 .out_h = out[kH],
                 .out_w = out[kW]});
+  c.epilogue.apply({.out = to,
+                    .position = {image, first_channel, window.depth, window.row, window.col},
+                    .channel_step = 1,
+                    .channels = channels,
+                    .rows = window.rows,
+                    .cols = window.cols},
+                   out);
 }
 
 }  // namespace

@@ -7,8 +7,10 @@
 
 #include "base/tensor_view.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/product.h"
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
+#include "ops/epilogue.h"
 
 namespace striate {
 
@@ -26,6 +28,7 @@ struct Correlation {
   const T* bias;  // dense (g * oc) or null
   T* output;
   std::array<int64_t, 5> output_stride;
+  TileEpilogue<T> epilogue;  // of the stored sums; an input gradient has none here
 
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
   double macs() const {
@@ -43,6 +46,12 @@ void correlate_tiles(const Correlation<T>& correlation, const conv::Kernel<T>& k
 template <class T>
 void weight_grad_tiles(const ConvProblem& problem, const TensorView& input, const TensorView& grad_output,
                        const TensorView& grad_weight, const conv::Kernel<T>& kernel);
+
+// A single tap, nowhere on padding, pixels neighbours in memory: lanes are output pixels.
+template <class T>
+bool is_pointwise(const Correlation<T>& correlation);
+template <class T>
+void correlate_pointwise(const Correlation<T>& correlation, const conv::Product<T>& kernel);
 
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>

@@ -40,25 +40,42 @@ def set_buffer_pool_limit(bytes: int) -> None: ...
 def clear_buffer_pool() -> None: ...
 def memory_format(array: Array) -> Literal["contiguous", "channels_last", "other"]: ...
 
+# ---- plans and scratch memory --------------------------------------------------------------------
+
+def plan_cache_stats() -> dict[str, int]: ...
+def clear_plan_cache() -> None: ...
+def get_workspace_limit() -> int | None: ...
+def set_workspace_limit(bytes: int | None) -> None: ...
+
 # ---- convolution ---------------------------------------------------------------------------------
-# input (N, C, ...), weight (O, C / groups, ...), bias (O,)
+# input (N, C, ...), weight (O, C / groups, ...), bias (O,), residual of the result's shape
 # `op` is the public name that error messages use ("conv2d", "linear", ...).
+#
+# `try_f` takes the same arguments as the user wrote them, and returns NotImplemented, before any
+# work, where one is not ready: arrays must be plain, native, aligned ndarrays of float32 or float64;
+# stride, padding and dilation an int or a tuple. Parameters are positional.
 
 def conv_forward(
     op: str,
+    rank: int,
     input: Array,
     weight: Array,
     bias: Array | None,
+    residual: Array | None,
+    activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] | None,
     stride: Ints,
     padding: Pairs,
     dilation: Ints,
     groups: int,
     exact: bool,
+    workspace: int | None,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def try_conv_forward(*args: Any) -> Any: ...
 def conv_input_grad(
     op: str,
+    rank: int,
     input_shape: Ints,
     weight: Array,
     grad_output: Array,
@@ -68,11 +85,14 @@ def conv_input_grad(
     dilation: Ints,
     groups: int,
     exact: bool,
+    workspace: int | None,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def try_conv_input_grad(*args: Any) -> Any: ...
 def conv_weight_grad(
     op: str,
+    rank: int,
     input: Array,
     weight_shape: Ints,
     grad_output: Array,
@@ -81,11 +101,14 @@ def conv_weight_grad(
     dilation: Ints,
     groups: int,
     exact: bool,
+    workspace: int | None,
     out: Array | None,
 ) -> Array: ...
+def try_conv_weight_grad(*args: Any) -> Any: ...
 def channel_sum(op: str, grad_output: Array, out: Array | None) -> Array: ...
 def explain_conv(
     op: str,
+    rank: int,
     direction: Literal["forward", "input_grad", "weight_grad"],
     input_shape: Ints,
     weight_shape: Ints,
@@ -95,13 +118,16 @@ def explain_conv(
     dilation: Ints,
     groups: int,
     exact: bool,
+    workspace: int | None,
     memory_format: MemoryFormat | None,
+    measure: bool,
 ) -> dict[str, Any]: ...
 
 # ---- linear --------------------------------------------------------------------------------------
 # input (rows, in_features), weight (out_features, in_features), bias (out_features,)
 
 def linear_forward(input: Array, weight: Array, bias: Array | None, out: Array | None) -> Array: ...
+def try_linear_forward(*args: Any) -> Any: ...
 def linear_input_grad(weight: Array, grad_output: Array, out: Array | None) -> Array: ...
 def linear_weight_grad(input: Array, grad_output: Array, out: Array | None) -> Array: ...
 
@@ -196,9 +222,17 @@ def pad(
 
 # ---- normalisation -------------------------------------------------------------------------------
 
+# `relu`: max(output, 0); then `gate` (2, C) is what the gradient needs of the forward pass, else
+# None.
+
 def batch_norm_train(
-    input: Array, weight: Array | None, bias: Array | None, eps: float, out: Array | None
-) -> tuple[Array, Array, Array]: ...  # output, batch mean (C,), batch variance, biased (C,)
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    relu: bool,
+    out: Array | None,
+) -> tuple[Array, Array, Array, Array | None]: ...  # output, mean (C,), biased variance (C,), gate
 def batch_norm_infer(
     input: Array,
     mean: Array,
@@ -206,14 +240,16 @@ def batch_norm_infer(
     weight: Array | None,
     bias: Array | None,
     eps: float,
+    relu: bool,
     out: Array | None,
-) -> Array: ...
+) -> tuple[Array, Array | None]: ...  # output, gate
 def batch_norm_grad(
     input: Array,
     grad_output: Array,
     mean: Array,
     var: Array,
     weight: Array | None,
+    gate: Array | None,
     eps: float,
     training: bool,
     out: Array | None,

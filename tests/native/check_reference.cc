@@ -74,39 +74,45 @@ bool check_batch_norm(Isa isa) {
   Report outputs("batch_norm", kSums<T>), grads("batch_norm_grad", kSums<T>);
   Report sums("batch_norm_grad, sums", kSums<T>);
   constexpr double kEps = 0.1;  // a broadcast channel has no variance: a small eps would amplify its rounding
-  for_each_case([&](const Shape& shape, Layout from, Layout to) {
-    const auto x = random_array<T>(shape, from, 5), g = random_array<T>(shape, to, 6);
-    const Shape channels{shape[1]};
-    const auto weight = random_array<T>(channels, Layout::dense, 7);
-    const auto bias = random_array<T>(channels, Layout::dense, 8);
-    const T *w = weight.view.template as<T>(), *b = bias.view.template as<T>();
-    Array<T> mean(channels, Layout::dense), var(channels, Layout::dense), y(shape, to);
-    const auto p = BatchNormProblem::make("batch_norm", x.view, kEps, true);
-    batch_norm_train(p, x.view, w, b, y.view, mean.view.data, var.view.data, "reference");
+  for (bool relu : {false, true})
+    for_each_case([&](const Shape& shape, Layout from, Layout to) {
+      const auto x = random_array<T>(shape, from, 5), g = random_array<T>(shape, to, 6);
+      const Shape channels{shape[1]};
+      const auto weight = random_array<T>(channels, Layout::dense, 7);
+      const auto bias = random_array<T>(channels, Layout::dense, 8);
+      const T *w = weight.view.template as<T>(), *b = bias.view.template as<T>();
+      Array<T> mean(channels, Layout::dense), var(channels, Layout::dense), y(shape, to);
+      std::vector<T> gates(static_cast<size_t>(2 * shape[1]));
+      void* const gate = relu ? gates.data() : nullptr;
+      const auto p = BatchNormProblem::make("batch_norm", x.view, kEps, true, relu);
+      batch_norm_train(p, x.view, w, b, y.view, mean.view.data, var.view.data, gate, "reference");
 
-    outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
-      batch_norm_infer(p, x.view, mean.view.data, var.view.data, w, nullptr, out, force);
+      outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        batch_norm_infer(p, x.view, mean.view.data, var.view.data, w, nullptr, out, nullptr, force);
+      });
+      Array<T> own_mean(channels, Layout::dense), own_var(channels, Layout::dense);
+      outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        batch_norm_train(p, x.view, w, b, out, own_mean.view.data, own_var.view.data, nullptr, force);
+      });
+      for (bool training : {false, true}) {
+        Array<T> dx(shape, to), dw(channels, Layout::dense), db(channels, Layout::dense);
+        const auto run = [&](const TensorView& to_dx, void* to_dw, void* to_db, const char* force) {
+          batch_norm_grad(p, x.view, g.view, mean.view.data, var.view.data, w, gate, training, to_dx, to_dw, to_db,
+                          force);
+        };
+        grads.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+          run(out, dw.view.data, db.view.data, force);
+        });
+        const auto weight_sums = [&](const TensorView& out, const char* force) {
+          run(dx.view, out.data, db.view.data, force);
+        };
+        const auto bias_sums = [&](const TensorView& out, const char* force) {
+          run(dx.view, dw.view.data, out.data, force);
+        };
+        sums.compare<T>(channels, from, Layout::dense, weight_sums, largest_of<T>(g.view));
+        sums.compare<T>(channels, from, Layout::dense, bias_sums, largest_of<T>(g.view));
+      }
     });
-    Array<T> own_mean(channels, Layout::dense), own_var(channels, Layout::dense);
-    outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
-      batch_norm_train(p, x.view, w, b, out, own_mean.view.data, own_var.view.data, force);
-    });
-    for (bool training : {false, true}) {
-      Array<T> dx(shape, to), dw(channels, Layout::dense), db(channels, Layout::dense);
-      const auto run = [&](const TensorView& to_dx, void* to_dw, void* to_db, const char* force) {
-        batch_norm_grad(p, x.view, g.view, mean.view.data, var.view.data, w, training, to_dx, to_dw, to_db, force);
-      };
-      grads.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
-        run(out, dw.view.data, db.view.data, force);
-      });
-      sums.compare<T>(channels, from, Layout::dense, [&](const TensorView& out, const char* force) {
-        run(dx.view, out.data, db.view.data, force);
-      });
-      sums.compare<T>(channels, from, Layout::dense, [&](const TensorView& out, const char* force) {
-        run(dx.view, dw.view.data, out.data, force);
-      });
-    }
-  });
   bool good = true;
   for (const Report* report : {&outputs, &grads, &sums}) good &= report->print(isa, kType<T>);
   return good;
@@ -133,6 +139,7 @@ int main() {
     good &= check_all<float>(isa);
     good &= check_all<double>(isa);
     good &= check_exact_ops(isa);
+    good &= check_convolutions(isa);
   }
   return good ? 0 : 1;
 }

@@ -22,7 +22,8 @@ namespace striate {
 
 using Shape = std::vector<int64_t>;
 
-// Bounds in units in the last place. Sums run in float64, so with float64 both sides round every addition.
+// Bounds in units in the last place. Sums of float32 run in float64 or move there after a few additions; with
+// float64 both sides round every addition.
 inline constexpr double kExact = 0, kSmooth = 4;
 template <class T>
 inline constexpr double kSums = std::is_same_v<T, float> ? 6 : 64;
@@ -189,5 +190,7 @@ void for_each_case(Body body) {
 
 /// The ops whose kernels have the bits of the reference: check_exact.cc.
 bool check_exact_ops(Isa isa);
+/// All algorithms of the convolution: check_conv.cc.
+bool check_convolutions(Isa isa);
 
 }  // namespace striate

@@ -1,14 +1,24 @@
-// The two passes of batch normalisation, for one run of a channel or for rows of neighbouring channels.
+// The two passes of batch normalisation over memory. Element e of the channel with number c has the value x,
+// of the output gradient the value g:
 //
-//   sums:  sum[c] += a,  product[c] += a * (x - center[c])      a = g, or x - center[c] where g is null
-//   map:   out = (x - center[c]) * scale[c] + offset[c]         and + g * grad_scale[c] where g is not null
+//   sums:  sum[c] += a,  product[c] += a * (x - center[c])      a = g', or x - center[c] where g is null
+//   map:   out = (x - center[c]) * scale[c] + offset[c]         then max(out, 0) with relu     where g is null
+//          out = g' * grad_scale[c] + (x - center[c]) * scale[c] + offset[c]                   where it is not
+//          out = g' * grad_scale[c]                                                 where scale is null besides
 //
-// With center = any element of the channel the sums give mean and variance without cancellation; with
-// center = the mean they give the gradients of bias and weight. They run in float64 whatever T is. The
-// order of additions depends on counts only.
+// g' is g; behind a fused ReLU (gate_scale is not null) it is 0 where that gave 0, which is found out again:
 //
-//   run:   one channel; element i of x at x + i * x_step
-//   rows:  row i of x at x + i * x_step, its `channels` elements side by side
+//   g' = (x - center[c]) * gate_scale[c] + gate_offset[c] <= 0 ? 0 : g
+//
+// the same arithmetic as the map that went forward, so neither its output nor a mask is read.
+//
+// With center = any value near the channel's the sums give mean and variance without cancellation; with
+// center = the mean they give the gradients of bias and weight. At most `kChain` terms are added in T before
+// the sum moves on to float64. The order of additions depends on counts only.
+//
+//   runs:  channel c of x begins at x + c * x_channel; its elements are `runs` runs of `count`, run r at
+//          offset x_at[r], steps x_step                        (contiguous arrays: a run an image)
+//   rows:  `count` rows at x + r * x_step of `channels` elements side by side        (channels last)
 #pragma once
 
 #include <stdint.h>
@@ -17,38 +27,40 @@
 
 namespace striate::norm {
 
+/// What the sums and the map know of the channels, one element each.
 template <class T>
-struct SumArgs {
-  const T* x;
-  const T* g;  // or null
-  int64_t x_step, g_step;
-  int64_t count;
-  int64_t channels;  // 1 for a run
+struct Channels {
   const T* center;
-  double* sum;
-  double* product;
-};
-
-template <class T>
-struct MapArgs {
-  const T* x;
-  const T* g;  // or null
-  T* out;
-  int64_t x_step, g_step, out_step;
-  int64_t count;
-  int64_t channels;
-  const T* center;
+  const T* gate_scale;  // or null
+  const T* gate_offset;
   const T* scale;
   const T* offset;
   const T* grad_scale;
 };
 
 template <class T>
+struct Args {
+  const T* x;
+  const T* g;  // or null
+  T* out;      // of the map
+  int64_t x_step, g_step, out_step;
+  int64_t count;
+  int64_t channels;
+  Channels<T> of;  // from the first channel of this call on
+  bool relu;       // of the map forward
+  // Of runs only.
+  int64_t x_channel, g_channel, out_channel;
+  int64_t runs;
+  const int64_t *x_at, *g_at, *out_at;
+  // Of the sums.
+  double* sum;
+  double* product;
+};
+
+template <class T>
 struct Kernel {
-  void (*sum_run)(const SumArgs<T>&) noexcept;
-  void (*sum_rows)(const SumArgs<T>&) noexcept;
-  void (*map_run)(const MapArgs<T>&) noexcept;
-  void (*map_rows)(const MapArgs<T>&) noexcept;
+  void (*runs)(const Args<T>&) noexcept;
+  void (*rows)(const Args<T>&) noexcept;
 };
 
 struct Table {
@@ -58,4 +70,5 @@ struct Table {
 
 }  // namespace striate::norm
 
-STRIATE_KERNEL_TABLE(striate::norm::Table, norm_table)
+STRIATE_KERNEL_TABLE(striate::norm::Table, norm_sums_table)
+STRIATE_KERNEL_TABLE(striate::norm::Table, norm_map_table)

@@ -85,12 +85,28 @@ class Variable:
         return self._version[0]
 
 
+def _may_share(result: Array, operand: Array) -> bool:
+    """Whether `result`, just made from `operand`, may lie in its memory.
+
+    Most results own theirs, or have it from the pool of buffers (a capsule); no need to ask then.
+    """
+    base = result.base
+    if result is not operand and (base is None or type(base).__name__ == "PyCapsule"):
+        return False
+    return np.may_share_memory(result, operand)
+
+
 class Rule(NamedTuple):
-    """The gradient of one argument; `part` picks it from a rule that serves several at once."""
+    """The gradient of one argument; `part` picks it from a rule that serves several at once.
+
+    `sources` tells where a node finds what the rule wants, constants of the call aside: the position
+    of an argument, and whether only its shape is wanted; position -1 is the output.
+    """
 
     function: Callable[..., Any]
     wants: tuple[str, ...]
     part: int | None
+    sources: tuple[tuple[str, int, bool], ...]
 
 
 class Primitive:
@@ -123,8 +139,17 @@ class Primitive:
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
             wants = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+            sources = []
+            for want in wants:
+                shaped = want not in self.names
+                name = want.removesuffix("_shape") if shaped else want
+                if want == "output":
+                    sources.append((want, -1, False))
+                elif name in self.names:
+                    sources.append((want, self.names.index(name), shaped))
             for part, argument in enumerate(arguments):
-                self.rules[argument] = Rule(function, wants, part if len(arguments) > 1 else None)
+                which = part if len(arguments) > 1 else None
+                self.rules[argument] = Rule(function, wants, which, tuple(sources))
             return function
 
         return register
@@ -137,14 +162,25 @@ class Primitive:
             return self.function(*args)
         result = self.function(*[arg._data if isinstance(arg, Variable) else arg for arg in args])
         output, *constants = result if self.extra else (result,)
-        tensor = self.result._wrap(np.asarray(output))
+        tensor = self.record(output, args, constants)
+        return (tensor, *constants) if self.extra else tensor
+
+    def record(self, output: Any, args: Sequence[Any], constants: Sequence[Any] = ()) -> Any:
+        """A Tensor of `output`, on the tape as the result of this primitive called with `args`.
+
+        For those who computed it in another way, such as several primitives in one pass.
+        """
+        tensor = self.result._wrap(output if type(output) is np.ndarray else np.asarray(output))
+        wanted = False
         for arg in args:
-            if isinstance(arg, Variable) and np.may_share_memory(tensor._data, arg._data):
-                tensor._version = arg._version  # a view changes when its base does
-        if is_recording(*args):
+            if isinstance(arg, Variable):
+                wanted = wanted or arg.requires_grad
+                if _may_share(tensor._data, arg._data):
+                    tensor._version = arg._version  # a view changes when its base does
+        if wanted and _recording.get():
             tensor._node = Node(self, args, tensor, dict(zip(self.extra, constants, strict=True)))
             tensor.requires_grad = True
-        return (tensor, *constants) if self.extra else tensor
+        return tensor
 
 
 @overload
@@ -178,22 +214,20 @@ class Node:
         self.op: str = args[0] if primitive.names[0] == "op" else primitive.__name__
         self.shape, self.dtype = output.shape, output.dtype
         self.freed = False
-        last = len(primitive.names) - 1
-        self.edges = [
-            Edge(primitive.names[min(i, last)], i - last, arg._node or arg)
-            for i, arg in enumerate(args)
-            if isinstance(arg, Variable) and arg.requires_grad
-        ]
-        values = dict(zip(primitive.names, args, strict=False))  # a *parameter may be longer
-        for edge in self.edges:
-            rule = primitive.rules.get(edge.argument)
-            for want in rule.wants if rule else ():
-                if want == "output":  # its Variable would hold this node: keep the array
+        names, rules = primitive.names, primitive.rules
+        last = len(names) - 1
+        self.edges = []
+        for i, arg in enumerate(args):
+            if not isinstance(arg, Variable) or not arg.requires_grad:
+                continue
+            name = names[i if i < last else last]
+            self.edges.append(Edge(name, i - last, arg._node or arg))
+            rule = rules.get(name)
+            for want, at, shaped in rule.sources if rule else ():
+                if at < 0:  # the output's Variable would hold this node: keep the array
                     saved[want] = output._data
-                elif want in values:
-                    saved[want] = values[want]
-                elif want not in saved and want != "position":
-                    saved[want] = values[want.removesuffix("_shape")].shape
+                else:
+                    saved[want] = args[at].shape if shaped else args[at]
         self.saved = saved
         tensors = [(name, value) for name, value in saved.items() if isinstance(value, Variable)]
         if "output" in saved:

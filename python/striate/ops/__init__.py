@@ -41,6 +41,7 @@ from .norm import batch_norm
 from .pointwise import dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
 from .threads import get_num_threads, num_threads, set_num_threads
+from .workspace import get_workspace_limit, set_workspace_limit
 
 __all__ = [
     "avg_pool1d",
@@ -69,6 +70,7 @@ __all__ = [
     "dropout",
     "explain",
     "get_num_threads",
+    "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
     "interpolate",
@@ -88,6 +90,7 @@ __all__ = [
     "pad",
     "relu",
     "set_num_threads",
+    "set_workspace_limit",
     "sigmoid",
     "softmax",
     "stack",

@@ -3,7 +3,10 @@
 Convolution is linear in its input and in its weight, so `forward`, `input_grad` and `weight_grad`
 are each the gradients of the other two, to any order. `conv_grad` and `conv_transpose` give the
 same primitives to users under other names. Here `form` is always (stride, padding, dilation,
-groups, exact), as `_core` takes them.
+groups, exact, workspace), as `_core` takes them.
+
+A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they were
+written; whatever it does not know at sight comes back as NotImplemented and takes the long way.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..autograd import primitive
+from ..autograd import Tensor, is_recording, primitive
 from .arguments import (
     destination,
     integer,
@@ -23,15 +26,28 @@ from .arguments import (
     per_axis_pairs,
     same_dtype,
 )
+from .pointwise import _leaky_relu, _relu, _sigmoid, _tanh
 
-Form = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool]
+Form = tuple[
+    tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None
+]
 
 
 @primitive
 def forward(
-    op: str, input: Any, weight: Any, bias: Any, form: Form, memory_format: Any, out: Any
+    op: str,
+    input: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    activation: Any,
+    form: Form,
+    memory_format: Any,
+    out: Any,
 ) -> Any:
-    return _core.conv_forward(op, input, weight, bias, *form, memory_format, out)
+    return _core.conv_forward(
+        op, len(form[0]), input, weight, bias, residual, activation, *form, memory_format, out
+    )
 
 
 @primitive
@@ -46,7 +62,7 @@ def input_grad(
     out: Any,
 ) -> Any:
     return _core.conv_input_grad(
-        op, input_shape, weight, grad_output, bias, *form, memory_format, out
+        op, len(form[0]), input_shape, weight, grad_output, bias, *form, memory_format, out
     )
 
 
@@ -54,7 +70,9 @@ def input_grad(
 def weight_grad(
     op: str, input: Any, weight_shape: Any, grad_output: Any, form: Form, out: Any
 ) -> Any:
-    return _core.conv_weight_grad(op, input, weight_shape, grad_output, *form, out)
+    return _core.conv_weight_grad(
+        op, len(form[0]), input, weight_shape, grad_output, *form, out
+    )
 
 
 @primitive
@@ -85,7 +103,7 @@ def _(grad: Any, op: str, weight_shape: Any, grad_output: Any, form: Form) -> An
 
 @input_grad.vjp("grad_output")
 def _(grad: Any, op: str, weight: Any, form: Form) -> Any:
-    return forward(op, grad, weight, None, form, None, None)
+    return forward(op, grad, weight, None, None, None, form, None, None)
 
 
 @weight_grad.vjp("input")
@@ -95,10 +113,11 @@ def _(grad: Any, op: str, input_shape: Any, grad_output: Any, form: Form) -> Any
 
 @weight_grad.vjp("grad_output")
 def _(grad: Any, op: str, input: Any, form: Form) -> Any:
-    return forward(op, input, grad, None, form, None, None)
+    return forward(op, input, grad, None, None, None, form, None, None)
 
 
 forward.vjp("bias")(lambda grad, op: channel_sum(op, grad, None))
+forward.vjp("residual")(lambda grad: grad)
 input_grad.vjp("bias")(lambda grad, op: channel_sum(op, grad, None))
 channel_sum.vjp("input")(lambda grad, input_shape: channel_spread(grad, input_shape))
 channel_spread.vjp("input")(lambda grad: channel_sum("channel_spread", grad, None))
@@ -117,6 +136,7 @@ def form_of(
     dilation: Any,
     groups: Any,
     exact: Any,
+    workspace: Any,
 ) -> Form:
     stride = per_axis(op, "stride", stride, rank)
     dilation = per_axis(op, "dilation", dilation, rank)
@@ -125,7 +145,9 @@ def form_of(
         padding = _named_padding(op, padding, input_shape, weight_shape, stride, dilation)
     else:
         padding = per_axis_pairs(op, "padding", padding, rank)
-    return stride, padding, dilation, groups, bool(exact)
+    if workspace is not None:
+        workspace = integer(op, "workspace", workspace)
+    return stride, padding, dilation, groups, bool(exact), workspace
 
 
 def _named_padding(
@@ -149,17 +171,49 @@ def _named_padding(
     return tuple(pairs)
 
 
+def activation_of(op: str, value: Any) -> Any:
+    if value is not None and not (isinstance(value, str) and value in _ACTIVATIONS):
+        raise ValueError(
+            f"{op}: activation must be None, 'relu', 'leaky_relu', 'sigmoid' or 'tanh', "
+            f"got {value!r}"
+        )
+    return value
+
+
+_ACTIVATIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "relu": (_relu, (None,)),
+    "leaky_relu": (_leaky_relu, (0.01, None)),
+    "sigmoid": (_sigmoid, (None,)),
+    "tanh": (_tanh, (None,)),
+}
+
+
+def _recorded(activation: str, args: tuple[Any, ...]) -> Any:
+    """A fused call on Tensors: made in one pass, recorded as the sum and the activation of it.
+
+    No rule asks for the sum itself, so the tape never misses it: gradients of these activations are
+    told from their outputs.
+    """
+    output = forward.function(*[arg._data if isinstance(arg, Tensor) else arg for arg in args])
+    total = forward.record(output, args)
+    function, rest = _ACTIVATIONS[activation]
+    return function.record(output, (total, *rest))
+
+
 def _conv(
     op: str,
     rank: int,
     input: Any,
     weight: Any,
     bias: Any,
+    residual: Any,
+    activation: Any,
     stride: Any,
     padding: Any,
     dilation: Any,
     groups: Any,
     exact: Any,
+    workspace: Any,
     memory_format: Any,
     out: Any,
 ) -> Any:
@@ -167,14 +221,23 @@ def _conv(
     weight = operand(op, "weight", weight)
     if bias is not None:
         bias = operand(op, "bias", bias)
-    if input.dtype is not weight.dtype or bias is not None:
-        same_dtype(op, input=input, weight=weight, bias=bias)
+    if residual is not None:
+        residual = operand(op, "residual", residual)
+    if input.dtype is not weight.dtype or bias is not None or residual is not None:
+        same_dtype(op, input=input, weight=weight, bias=bias, residual=residual)
+    if activation is not None:
+        activation = activation_of(op, activation)
     if memory_format is not None:
         memory_format = memory_format_of(op, memory_format)
     if out is not None:
-        out = destination(op, out, input, weight, bias)
-    form = form_of(op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact)
-    return forward(op, input, weight, bias, form, memory_format, out)
+        out = destination(op, out, input, weight, bias, residual)
+    form = form_of(
+        op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact, workspace
+    )
+    args = (op, input, weight, bias, residual, activation, form, memory_format, out)
+    if activation is not None and is_recording(input, weight, bias, residual):
+        return _recorded(activation, args)
+    return forward(*args)
 
 
 # ---- public functions ----------------------------------------------------------------------------
@@ -189,7 +252,10 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
     *,
+    residual: Any = None,
+    activation: str | None = None,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
@@ -210,9 +276,19 @@ def conv2d(
     padding : int, (h, w), ((top, bottom), (left, right)), "valid" or "same"
         "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end.
     groups : int
+    residual : array_like or Tensor of the result's shape, optional
+        Added to the convolution before the activation.
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Applied last, in the same pass: as ``relu(conv2d(x, w, b) + residual)``, without the walks
+        over memory. The slope of "leaky_relu" is 0.01.
     exact : bool
-        Only direct algorithms: every output is the rounded sum of its products. So far every
-        algorithm is direct, and this changes nothing.
+        Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
+        with 3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster
+        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles that
+        see it.
+    workspace : int, optional
+        Bytes of scratch memory that the algorithm may need; others decline. None: what
+        `set_workspace_limit` has set, no limit at first.
     memory_format : {None, "contiguous", "channels_last"}
         Of the result; None keeps the input's.
     out : ndarray, optional
@@ -235,20 +311,25 @@ def conv2d(
     ----------
     Lecture 000 (scanning, forward and backward), 001-003 (worked examples), 004 (dilation).
     """
-    return _conv(
+    args = (
         "conv2d",
         2,
         input,
         weight,
         bias,
+        residual,
+        activation,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_forward(*args)
+    return result if result is not NotImplemented else _conv(*args)
 
 
 def conv1d(
@@ -260,25 +341,33 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
     *,
+    residual: Any = None,
+    activation: str | None = None,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d`, for input (N, C, L) and weight (O, C / groups, K)."""
-    return _conv(
+    args = (
         "conv1d",
         1,
         input,
         weight,
         bias,
+        residual,
+        activation,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_forward(*args)
+    return result if result is not NotImplemented else _conv(*args)
 
 
 def conv3d(
@@ -290,22 +379,30 @@ def conv3d(
     dilation: Any = 1,
     groups: int = 1,
     *,
+    residual: Any = None,
+    activation: str | None = None,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d`, for input (N, C, D, H, W) and weight (O, C / groups, KD, KH, KW)."""
-    return _conv(
+    args = (
         "conv3d",
         3,
         input,
         weight,
         bias,
+        residual,
+        activation,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_forward(*args)
+    return result if result is not NotImplemented else _conv(*args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import _core
 from .arguments import destination, memory_format_of, operand, same_dtype, sizes
 from .conv import channel_sum, form_of, input_grad, weight_grad
 
@@ -24,11 +25,13 @@ def _conv_input_grad(
     input_shape: Any,
     weight: Any,
     grad_output: Any,
+    bias: None,
     stride: Any,
     padding: Any,
     dilation: Any,
     groups: Any,
     exact: Any,
+    workspace: Any,
     memory_format: Any,
     out: Any,
 ) -> Any:
@@ -38,8 +41,8 @@ def _conv_input_grad(
     same_dtype(op, weight=weight, grad_output=grad_output)
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, weight, grad_output)
-    form = form_of(op, rank, input_shape, weight.shape, stride, padding, dilation, groups, exact)
-    return input_grad(op, input_shape, weight, grad_output, None, form, memory_format, out)
+    form = form_of(op, rank, input_shape, weight.shape, stride, padding, dilation, groups, exact, workspace)
+    return input_grad(op, input_shape, weight, grad_output, bias, form, memory_format, out)
 
 
 def _conv_weight_grad(
@@ -53,6 +56,7 @@ def _conv_weight_grad(
     dilation: Any,
     groups: Any,
     exact: Any,
+    workspace: Any,
     out: Any,
 ) -> Any:
     input = operand(op, "input", input)
@@ -60,7 +64,7 @@ def _conv_weight_grad(
     grad_output = operand(op, "grad_output", grad_output)
     same_dtype(op, input=input, grad_output=grad_output)
     out = destination(op, out, input, grad_output)
-    form = form_of(op, rank, input.shape, weight_shape, stride, padding, dilation, groups, exact)
+    form = form_of(op, rank, input.shape, weight_shape, stride, padding, dilation, groups, exact, workspace)
     return weight_grad(op, input, weight_shape, grad_output, form, out)
 
 
@@ -74,6 +78,7 @@ def conv2d_input_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
@@ -89,7 +94,7 @@ def conv2d_input_grad(
         Shape (N, C, H, W) of the input; several shapes give the same output when stride > 1.
     weight : array_like or Tensor, shape (O, C / groups, KH, KW)
     grad_output : array_like or Tensor, shape of the convolution's result
-    stride, padding, dilation, groups, exact, memory_format, out
+    stride, padding, dilation, groups, exact, workspace, memory_format, out
         As for `conv2d`.
 
     Returns
@@ -106,20 +111,24 @@ def conv2d_input_grad(
     ----------
     Lecture 000 (backward by scanning), 002-004 (flipped, transposed filter).
     """
-    return _conv_input_grad(
+    args = (
         "conv2d_input_grad",
         2,
         input_shape,
         weight,
         grad_output,
+        None,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_input_grad(*args)
+    return result if result is not NotImplemented else _conv_input_grad(*args)
 
 
 def conv1d_input_grad(
@@ -132,24 +141,29 @@ def conv1d_input_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d_input_grad`, for input_shape (N, C, L) and weight (O, C / groups, K)."""
-    return _conv_input_grad(
+    args = (
         "conv1d_input_grad",
         1,
         input_shape,
         weight,
         grad_output,
+        None,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_input_grad(*args)
+    return result if result is not NotImplemented else _conv_input_grad(*args)
 
 
 def conv3d_input_grad(
@@ -162,25 +176,30 @@ def conv3d_input_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d_input_grad`, for input_shape (N, C, D, H, W) and
     weight (O, C / groups, KD, KH, KW)."""
-    return _conv_input_grad(
+    args = (
         "conv3d_input_grad",
         3,
         input_shape,
         weight,
         grad_output,
+        None,
         stride,
         padding,
         dilation,
         groups,
         exact,
+        workspace,
         memory_format,
         out,
     )
+    result = _core.try_conv_input_grad(*args)
+    return result if result is not NotImplemented else _conv_input_grad(*args)
 
 
 def conv2d_weight_grad(
@@ -193,6 +212,7 @@ def conv2d_weight_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `conv2d` with respect to its weight: the input correlated with `grad_output`.
@@ -206,7 +226,7 @@ def conv2d_weight_grad(
     weight_shape : tuple of int
         (O, C / groups, KH, KW)
     grad_output : array_like or Tensor, shape of the convolution's result
-    stride, padding, dilation, groups, exact, out
+    stride, padding, dilation, groups, exact, workspace, out
         As for `conv2d`.
 
     Returns
@@ -223,7 +243,7 @@ def conv2d_weight_grad(
     ----------
     Lecture 000 (backward by scanning), 002-004 (correlation with the output gradient).
     """
-    return _conv_weight_grad(
+    args = (
         "conv2d_weight_grad",
         2,
         input,
@@ -234,8 +254,11 @@ def conv2d_weight_grad(
         dilation,
         groups,
         exact,
+        workspace,
         out,
     )
+    result = _core.try_conv_weight_grad(*args)
+    return result if result is not NotImplemented else _conv_weight_grad(*args)
 
 
 def conv1d_weight_grad(
@@ -248,10 +271,11 @@ def conv1d_weight_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d_weight_grad`, for input (N, C, L)."""
-    return _conv_weight_grad(
+    args = (
         "conv1d_weight_grad",
         1,
         input,
@@ -262,8 +286,11 @@ def conv1d_weight_grad(
         dilation,
         groups,
         exact,
+        workspace,
         out,
     )
+    result = _core.try_conv_weight_grad(*args)
+    return result if result is not NotImplemented else _conv_weight_grad(*args)
 
 
 def conv3d_weight_grad(
@@ -276,10 +303,11 @@ def conv3d_weight_grad(
     groups: int = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     out: Any = None,
 ) -> Any:
     """As `conv2d_weight_grad`, for input (N, C, D, H, W)."""
-    return _conv_weight_grad(
+    args = (
         "conv3d_weight_grad",
         3,
         input,
@@ -290,5 +318,8 @@ def conv3d_weight_grad(
         dilation,
         groups,
         exact,
+        workspace,
         out,
     )
+    result = _core.try_conv_weight_grad(*args)
+    return result if result is not NotImplemented else _conv_weight_grad(*args)

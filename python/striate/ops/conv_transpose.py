@@ -20,6 +20,7 @@ def _conv_transpose(
     groups: Any,
     dilation: Any,
     exact: Any,
+    workspace: Any,
     memory_format: Any,
     out: Any,
 ) -> Any:
@@ -36,8 +37,8 @@ def _conv_transpose(
             )
     if isinstance(padding, str) and padding == "same":
         raise ValueError(f"{op}: padding must be numbers or 'valid', got 'same'")
-    form = form_of(op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact)
-    stride, pads, dilation, groups, _ = form
+    form = form_of(op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact, workspace)
+    stride, pads, dilation, groups, *_ = form
     extra = per_axis(op, "output_padding", output_padding, rank)
     if any(not 0 <= e < max(s, 1) for e, s in zip(extra, stride, strict=True)):
         raise ValueError(
@@ -70,6 +71,7 @@ def conv_transpose2d(
     dilation: Any = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
@@ -89,7 +91,7 @@ def conv_transpose2d(
     output_padding : int or (int, int)
         Rows and columns added at the end, fewer than stride: picks one of the sizes from which the
         convolution leads to the input's.
-    exact, memory_format, out
+    exact, workspace, memory_format, out
         As for `conv2d`.
 
     Returns
@@ -119,6 +121,7 @@ def conv_transpose2d(
         groups,
         dilation,
         exact,
+        workspace,
         memory_format,
         out,
     )
@@ -135,6 +138,7 @@ def conv_transpose1d(
     dilation: Any = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
@@ -151,6 +155,7 @@ def conv_transpose1d(
         groups,
         dilation,
         exact,
+        workspace,
         memory_format,
         out,
     )
@@ -167,6 +172,7 @@ def conv_transpose3d(
     dilation: Any = 1,
     *,
     exact: bool = False,
+    workspace: int | None = None,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
@@ -183,6 +189,7 @@ def conv_transpose3d(
         groups,
         dilation,
         exact,
+        workspace,
         memory_format,
         out,
     )

@@ -11,24 +11,26 @@ from ..autograd import is_recording, primitive
 from .arguments import operand, real, same_dtype
 
 
-@primitive(extra=("mean", "var"))
-def _batch_norm_train(input: Any, weight: Any, bias: Any, eps: float) -> Any:
-    return _core.batch_norm_train(input, weight, bias, eps, None)
+@primitive(extra=("mean", "var", "gate"))
+def _batch_norm_train(input: Any, weight: Any, bias: Any, eps: float, relu: bool) -> Any:
+    return _core.batch_norm_train(input, weight, bias, eps, relu, None)
 
 
-@primitive
-def _batch_norm_infer(input: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
-    return _core.batch_norm_infer(input, mean, var, weight, bias, eps, None)
+@primitive(extra=("gate",))
+def _batch_norm_infer(
+    input: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float, relu: bool
+) -> Any:
+    return _core.batch_norm_infer(input, mean, var, weight, bias, eps, relu, None)
 
 
 @_batch_norm_train.vjp("input", "weight", "bias")
-def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
-    return _core.batch_norm_grad(input, grad, mean, var, weight, eps, True, None)
+def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, gate: Any, eps: float) -> Any:
+    return _core.batch_norm_grad(input, grad, mean, var, weight, gate, eps, True, None)
 
 
 @_batch_norm_infer.vjp("input", "weight", "bias")
-def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
-    return _core.batch_norm_grad(input, grad, mean, var, weight, eps, False, None)
+def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, gate: Any, eps: float) -> Any:
+    return _core.batch_norm_grad(input, grad, mean, var, weight, gate, eps, False, None)
 
 
 def _check_running(op: str, name: str, running: Any, dtype: Any) -> None:
@@ -53,6 +55,7 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    activation: str | None = None,
 ) -> Any:
     """Normalise every channel, then scale and shift it.
 
@@ -68,6 +71,8 @@ def batch_norm(
     weight, bias : array_like or Tensor, shape (C,), optional
     training : bool
     momentum, eps : float
+    activation : {None, "relu"}
+        "relu" takes ``max(y, 0)`` in the same pass, forward and backward.
 
     Returns
     -------
@@ -78,8 +83,9 @@ def batch_norm(
     ------
     TypeError, ValueError
         Operands of other or different dtypes, shapes that do not fit, one value a channel in
-        training, no running statistics outside of it, eps that is negative; in training, running
-        statistics that are no writeable ndarrays. None of the operands has changed then.
+        training, no running statistics outside of it, eps that is negative, an activation that is
+        not known; in training, running statistics that are no writeable ndarrays. None of the
+        operands has changed then.
 
     References
     ----------
@@ -93,6 +99,9 @@ def batch_norm(
     eps, momentum = real(op, "eps", eps), real(op, "momentum", momentum)
     if not eps >= 0:
         raise ValueError(f"{op}: eps must not be negative, got {eps}")
+    if activation not in (None, "relu"):
+        raise ValueError(f"{op}: activation must be None or 'relu', got {activation!r}")
+    relu = activation is not None
     if (running_mean is None) != (running_var is None) or not (
         training or running_mean is not None
     ):
@@ -115,13 +124,13 @@ def batch_norm(
         same_dtype(op, input=input, running_mean=mean, running_var=var)
         if is_recording(input, weight, bias):  # a later call in training moves the arrays
             mean, var = (np.copy(v) if isinstance(v, np.ndarray) else v for v in (mean, var))
-        return _batch_norm_infer(input, mean, var, weight, bias, eps)
+        return _batch_norm_infer(input, mean, var, weight, bias, eps, relu)[0]
     count = int(np.prod(input.shape)) // max(channels, 1)
     if count < 2 and channels:
         raise ValueError(
             f"{op}: training needs more than one value a channel, input has shape {input.shape}"
         )
-    output, mean, var = _batch_norm_train(input, weight, bias, eps)
+    output, mean, var, _ = _batch_norm_train(input, weight, bias, eps, relu)
     if running_mean is not None:
         for running, batch in ((running_mean, mean), (running_var, var * (count / (count - 1)))):
             running *= 1.0 - momentum

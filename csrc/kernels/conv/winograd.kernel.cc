@@ -1,0 +1,206 @@
+// Winograd's convolution, forward: transforms and the products of the points. See winograd.h.
+#include "kernels/conv/winograd.h"
+
+#include "kernels/conv/winograd_transform.h"
+#include "simd/vec.h"
+
+namespace striate::STRIATE_ISA {
+namespace {
+
+using conv::WinogradInputArgs;
+using conv::WinogradOutputArgs;
+using conv::WinogradProductArgs;
+using conv::WinogradWeightArgs;
+
+using V = native<float>;
+constexpr int kVector = kLanes<float>;
+constexpr int kVectors = 2;
+constexpr int kBlock = kVectors * kVector;  // a lane block
+// As in tiles.kernel.cc: accumulators, one vector pair of weights and a broadcast fill the registers.
+constexpr int kRows = STRIATE_REGISTERS < 32 ? 6 : 9;
+
+// ---- U = G w G^T -------------------------------------------------------------------------------------
+
+// One channel's taps of all lanes, [tap][lane]. Lanes with dense taps are rows of a matrix to transpose;
+// `from` is then the tap that lies first in memory.
+template <int Taps>
+STRIATE_INLINE void gather_dense(const float* from, int64_t o, int lanes_used, float (&to)[Taps][kBlock]) {
+  constexpr int n = kVector < 8 ? kVector : 8;
+  using W = vec<float, n>;
+  int lane = 0;
+  for (; lane + n <= lanes_used; lane += n) {
+    int tap = 0;
+    for (; tap + n <= Taps; tap += n) {
+      W block[n];
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) block[i] = load<W>(from + (lane + i) * o + tap);
+      transpose<float, n>(block);
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) store(&to[tap + i][lane], block[i]);
+    }
+    for (; tap < Taps; ++tap)
+#pragma GCC unroll 8
+      for (int i = 0; i < n; ++i) to[tap][lane + i] = from[(lane + i) * o + tap];
+  }
+  for (; lane < lanes_used; ++lane)
+    for (int tap = 0; tap < Taps; ++tap) to[tap][lane] = from[lane * o + tap];
+}
+
+template <WinogradForm form>
+void weight(const WinogradWeightArgs<float>& a) noexcept {
+  constexpr int taps = size_of(form).taps, points = size_of(form).points();
+  const bool ascending = a.w == 1 && a.h == taps;
+  const bool descending = a.w == -1 && a.h == -taps;  // an input gradient walks the kernel backwards
+  alignas(64) float w[taps * taps][kBlock] = {};
+  for (int i = 0; i < a.channels; ++i) {
+    const float* from = a.weight + i * a.i;
+    if (ascending) {
+      gather_dense<taps * taps>(from, a.o, a.lanes_used, w);
+    } else if (descending) {
+      gather_dense<taps * taps>(from - (taps * taps - 1), a.o, a.lanes_used, w);
+    } else {
+      for (int y = 0; y < taps; ++y)
+        for (int x = 0; x < taps; ++x)
+          for (int lane = 0; lane < a.lanes_used; ++lane)
+            w[y * taps + x][lane] = from[lane * a.o + y * a.h + x * a.w];
+    }
+    for (int lane = 0; lane < kBlock; lane += kVector) {
+      V half[points][taps];
+#pragma GCC unroll 8
+      for (int x = 0; x < taps; ++x) {
+        V column[taps], transformed[points];
+#pragma GCC unroll 8
+        for (int y = 0; y < taps; ++y) {
+          const int tap = y * taps + x;
+          column[y] = load<V>(&w[descending ? taps * taps - 1 - tap : tap][lane]);
+        }
+        weight_transform<taps, points>(column, transformed);
+#pragma GCC unroll 8
+        for (int y = 0; y < points; ++y) half[y][x] = transformed[y];
+      }
+      float* to = a.u + static_cast<int64_t>(i) * kBlock + lane;
+#pragma GCC unroll 8
+      for (int y = 0; y < points; ++y) {
+        V row[points];
+        weight_transform<taps, points>(half[y], row);
+#pragma GCC unroll 8
+        for (int x = 0; x < points; ++x) store(to + (y * points + x) * a.u_point, row[x]);
+      }
+    }
+  }
+}
+
+// ---- M = V U -----------------------------------------------------------------------------------------
+
+template <int Rows>
+void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
+  V sum[Rows][kVectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j)
+      sum[r][j] = V{};
+  const float* row[Rows];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
+  // The products go to lines that other points have pushed out of L1; and the next rows follow these.
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kBlock; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
+  const float* next = v + Rows * a.v_tile;
+  for (int k = 0; k < a.k; ++k) {
+    __builtin_prefetch(next + k * Rows);
+    V w[kVectors];
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) w[j] = load<V>(u + j * kVector);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const V value = broadcast<V>(row[r][k]);
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) sum[r][j] += value * w[j];
+    }
+    u += kBlock;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      float* to = m + r * a.m_tile + j * kVector;
+      // Short sums added to each other round less than one long sum.
+      store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+    }
+}
+
+template <int Rows>
+STRIATE_INLINE void product_dispatch(int rows, const WinogradProductArgs<float>& a, const float* v,
+                                     const float* u, float* m) {
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return product_rows<Rows>(a, v, u, m);
+    product_dispatch<Rows - 1>(rows, a, v, u, m);
+  }
+}
+
+void product(const WinogradProductArgs<float>& a) noexcept {
+  const int pieces = (a.tiles + kRows - 1) / kRows;
+  for (int b = 0; b < a.lane_blocks; ++b) {
+    for (int p = 0, begin = 0; p < pieces; ++p) {
+      const int rows = (a.tiles - begin + pieces - p - 1) / (pieces - p);
+      product_dispatch<kRows>(rows, a, a.v + begin * a.v_tile, a.u + b * a.u_block,
+                              a.m + begin * a.m_tile + b * kBlock);
+      begin += rows;
+    }
+  }
+}
+
+// ---- Y = A^T M A -------------------------------------------------------------------------------------
+
+template <WinogradForm form>
+void output(const WinogradOutputArgs<float>& a) noexcept {
+  constexpr int points = size_of(form).points(), outputs = size_of(form).outputs;
+  for (int t = 0, x0 = 0; x0 < a.cols; ++t, x0 += outputs) {
+    const int cols = smaller(outputs, a.cols - x0);
+    for (int b = 0; b < a.lane_blocks; ++b) {
+      for (int lane = 0; lane < kBlock; lane += kVector) {
+        const float* from = a.m + t * a.m_tile + b * kBlock + lane;
+        float* to = a.out + b * a.out_block + x0 * a.out_w + lane;
+        const V bias = a.bias ? load<V>(a.bias + b * kBlock + lane) : broadcast<V>(-0.0f);  // changes nothing
+        V half[outputs][points];
+#pragma GCC unroll 8
+        for (int x = 0; x < points; ++x) {
+          V column[points], y[outputs];
+#pragma GCC unroll 8
+          for (int i = 0; i < points; ++i) column[i] = load<V>(from + (i * points + x) * a.m_point);
+          output_transform<outputs, points>(column, y);
+#pragma GCC unroll 8
+          for (int i = 0; i < outputs; ++i) half[i][x] = y[i];
+        }
+#pragma GCC unroll 8
+        for (int y = 0; y < outputs; ++y) {
+          if (y >= a.rows) break;
+          V row[outputs];
+          output_transform<outputs, points>(half[y], row);
+#pragma GCC unroll 8
+          for (int x = 0; x < outputs; ++x)
+            if (x < cols) store(to + y * a.out_h + x * a.out_w, row[x] + bias);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+constinit const conv::WinogradKernel winograd_table = {
+    kBlock,
+    kRows,
+    {transform_input<WinogradForm::f4r3>, transform_input<WinogradForm::f2r5>,
+     transform_input<WinogradForm::f3r4>, transform_input<WinogradForm::f2r3>},
+    {weight<WinogradForm::f4r3>, weight<WinogradForm::f2r5>, weight<WinogradForm::f3r4>,
+     weight<WinogradForm::f2r3>},
+    {output<WinogradForm::f4r3>, output<WinogradForm::f2r5>, output<WinogradForm::f3r4>,
+     output<WinogradForm::f2r3>},
+    product,
+};
+
+}  // namespace striate::STRIATE_ISA

@@ -1,0 +1,73 @@
+#include "ops/conv_measure.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/scratch.h"
+#include "ops/conv.h"
+
+namespace striate {
+namespace {
+
+constexpr int kRuns = 5;          // at least
+constexpr double kSeconds = 0.1;  // go on until so much has passed
+
+// A dense array of values that are neither zero nor denormal, nor grow.
+class Sample {
+ public:
+  Sample(const std::vector<int64_t>& shape, DType dtype, MemoryFormat format) {
+    view_.dtype = dtype;
+    view_.rank = static_cast<int>(shape.size());
+    std::copy(shape.begin(), shape.end(), view_.shape.begin());
+    set_dense_strides(view_, format);
+    memory_ = Scratch<char>(checked_product(shape, "explain", "array") * size_of(dtype));
+    view_.data = memory_.get();
+    if (dtype == DType::f32)
+      fill<float>();
+    else
+      fill<double>();
+  }
+  TensorView lifted() const { return lift(view_); }
+
+ private:
+  template <class T>
+  void fill() {
+    uint32_t state = 1;
+    for (int64_t i = 0; i < view_.size(); ++i) {
+      state = state * 1664525u + 1013904223u;
+      view_.as<T>()[i] = static_cast<T>(state >> 16) / T(32768) - T(0.99);
+    }
+  }
+  TensorView view_;
+  Scratch<char> memory_;
+};
+
+}  // namespace
+
+double measure_conv(const ConvProblem& p, ConvDirection direction, MemoryFormat format, const char* algorithm) {
+  const Sample input(p.input_shape(), p.dtype, format), output(p.output_shape(), p.dtype, format);
+  const Sample weight(p.weight_shape(), p.dtype, MemoryFormat::contiguous);
+  const TensorView x = input.lifted(), w = weight.lifted(), y = output.lifted();
+  using Clock = std::chrono::steady_clock;
+  double least = kNoPrediction, total = 0;
+  for (int i = 0; i < kRuns || total < kSeconds; ++i) {
+    const auto begin = Clock::now();
+    switch (direction) {
+      case ConvDirection::forward:
+        conv_forward(p, x, w, nullptr, y, algorithm);
+        break;
+      case ConvDirection::input_grad:
+        conv_input_grad(p, w, y, nullptr, x, algorithm);
+        break;
+      case ConvDirection::weight_grad:
+        conv_weight_grad(p, x, y, w, algorithm);
+        break;
+    }
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    least = std::min(least, seconds);
+    total += std::max(seconds, 1e-9);
+  }
+  return least;
+}
+
+}  // namespace striate

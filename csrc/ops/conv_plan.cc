@@ -1,0 +1,145 @@
+#include "ops/conv_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <initializer_list>
+
+#include "base/set_cache.h"
+#include "ops/conv_cost.h"
+
+namespace striate {
+namespace {
+
+constexpr const char* kOp = "convolution";
+constexpr int64_t kLeastWinogradChannels = 8;
+
+// ---- reasons to decline -------------------------------------------------------------------------------
+
+// Tables inside a tile hold 32-bit offsets, and a tile of one pixel still holds all taps.
+std::string taps_decline(const ConvProblem& p, double most) {
+  const double taps = static_cast<double>(p.axis[0].kernel) * static_cast<double>(p.axis[1].kernel) *
+                      static_cast<double>(p.axis[2].kernel);
+  if (taps > most) return concat("a kernel of ", taps, " taps does not fit a tile");
+  return {};
+}
+
+std::string tiles_decline(const ConvRequest& r) { return taps_decline(r.problem, 1 << 22); }
+
+// Only what cannot be done, or never pays; the rest is a matter of cost.
+std::string groups_decline(const ConvRequest& r) {
+  const ConvProblem& p = r.problem;
+  if (p.g < 4) return concat(p.g, " groups leave lanes idle");
+  if (p.ic_group() * p.oc_group() > 64)
+    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels do not fit a tile");
+  return taps_decline(p, 1 << 14);  // times the lanes, and a slab a channel
+}
+
+// Winograd's forms apply to correlations of stride 1; the input gradient of such a convolution is one.
+std::string winograd_decline(const ConvRequest& r, std::initializer_list<int64_t> kernels) {
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  if (p.dtype != DType::f32) return "serves float32";
+  if (d.kernel != 1 || h.kernel != w.kernel || std::count(kernels.begin(), kernels.end(), h.kernel) == 0)
+    return concat("does not serve kernels of ", tuple_text(std::array{d.kernel, h.kernel, w.kernel}));
+  if (d.stride != 1 || h.stride != 1 || w.stride != 1) return "serves stride 1";
+  if (h.dilation != 1 || w.dilation != 1) return "serves dilation 1";
+  // Its error is not averaged over enough channels there, and its transforms are not paid for.
+  if (std::min(p.ic_group(), p.oc_group()) < kLeastWinogradChannels)
+    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels are too few");
+  return {};
+}
+std::string winograd4_decline(const ConvRequest& r) { return winograd_decline(r, {3}); }
+std::string winograd2_decline(const ConvRequest& r) { return winograd_decline(r, {3, 5}); }
+
+// ---- the rows -----------------------------------------------------------------------------------------
+
+constexpr PlanRow<ConvAlgorithm, const ConvRequest&> kRows[] = {
+    {ConvAlgorithm::groups, "groups", groups_decline, groups_cost, groups_workspace},
+    {ConvAlgorithm::winograd4, "winograd4", winograd4_decline, winograd4_cost, winograd4_workspace,
+     Arithmetic::rounded},
+    {ConvAlgorithm::winograd2, "winograd2", winograd2_decline, winograd2_cost, winograd2_workspace,
+     Arithmetic::rounded},
+    {ConvAlgorithm::tiles, "tiles", tiles_decline, tiles_cost, tiles_workspace},
+    {ConvAlgorithm::reference, "reference", nullptr},
+};
+
+std::atomic<int64_t> process_workspace_limit{kNoLimit};
+
+Terms terms_of(const ConvProblem& p, const char* force) {
+  return {force, p.exact, p.workspace == ConvProblem::kProcessWorkspace ? workspace_limit() : p.workspace};
+}
+
+// ---- choices remembered -------------------------------------------------------------------------------
+
+// All that a choice depends on, as numbers.
+struct Key {
+  std::array<int64_t, 33> words{};
+  bool operator==(const Key&) const = default;
+};
+
+Key key_of(const ConvRequest& r, const Terms& terms) {
+  const ConvProblem& p = r.problem;
+  Key key;
+  size_t i = 0;
+  for (const int64_t word :
+       {static_cast<int64_t>(p.dtype), static_cast<int64_t>(r.direction), static_cast<int64_t>(r.machine.isa),
+        static_cast<int64_t>(r.formats.input), static_cast<int64_t>(r.formats.output),
+        static_cast<int64_t>(terms.exact), terms.workspace, static_cast<int64_t>(p.rank), p.n, p.g, p.ic, p.oc})
+    key.words[i++] = word;
+  for (const ConvAxis& a : p.axis)
+    for (const int64_t word : {a.in, a.out, a.kernel, a.stride, a.dilation, a.pad, a.pad_end}) key.words[i++] = word;
+  return key;
+}
+
+uint64_t hash_of(const Key& key) {
+  uint64_t hash = 0;
+  for (const int64_t word : key.words) {
+    hash = (hash ^ static_cast<uint64_t>(word)) * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
+    hash ^= hash >> 29;
+  }
+  return hash;
+}
+
+using PlanCache = SetCache<Key, ConvAlgorithm, 128, 4>;
+
+PlanCache& plan_cache() {
+  static PlanCache* cache = new PlanCache;  // never destroyed: threads may outlive statics
+  return *cache;
+}
+
+}  // namespace
+
+ConvAlgorithm choose_conv(const ConvProblem& problem, ConvDirection direction, const ConvFormats& formats,
+                          const char* force) {
+  const ConvRequest request{problem, direction, formats, machine_of(current_isa())};
+  const Terms terms = terms_of(problem, force);
+  if (force) return choose(kOp, kRows, terms, request);
+  const Key key = key_of(request, terms);
+  const uint64_t hash = hash_of(key);
+  if (const auto known = plan_cache().find(key, hash)) return *known;
+  const ConvAlgorithm chosen = choose(kOp, kRows, terms, request);
+  plan_cache().insert(key, hash, chosen);
+  return chosen;
+}
+
+Plan plan_conv(const ConvProblem& problem, ConvDirection direction, const char* force,
+               const ConvFormats& formats) {
+  return explain(kOp, kRows, terms_of(problem, force), {problem, direction, formats, machine_of(current_isa())});
+}
+
+PlanCacheStats plan_cache_stats() {
+  const PlanCache::Stats stats = plan_cache().stats();
+  return {stats.capacity, stats.held, stats.hits, stats.misses};
+}
+
+void clear_plan_cache() { plan_cache().clear(); }
+
+int64_t workspace_limit() { return process_workspace_limit.load(std::memory_order_relaxed); }
+
+void set_workspace_limit(int64_t bytes) {
+  if (bytes < 0) fail_value("set_workspace_limit: bytes must not be negative, got ", bytes);
+  process_workspace_limit.store(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace striate
