@@ -40,7 +40,7 @@ py::tuple max_and_places(const std::string& op, const py::array& input, const In
   py::object places = py::none();
   TensorView at;
   if (wanted != Places::none) {
-    const bool taps = wanted == Places::taps && p.taps() <= kMostTaps;
+    const bool taps = wanted == Places::taps && taps_serve(p);
     py::array array = new_array(name, p.output_shape(), taps ? DType::u8 : DType::i64, layout);
     at = lift(taps ? byte_view_of(name, "taps", array) : view_of(name, "indices", array));
     places = array;
@@ -56,7 +56,7 @@ py::tuple max_forward(const std::string& op, const py::array& input, const Ints&
                         return_indices ? Places::positions : Places::none, format, out);
 }
 
-// Taps are uint8; positions, as indices, for kernels with more taps than that.
+// Positions, where taps do not serve.
 py::tuple max_with_taps(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
                         const Pairs& padding, const Ints& dilation, bool ceil_mode, const Format& format,
                         const py::object& out) {

@@ -21,10 +21,14 @@ std::string any_declines(const PoolProblem& p) {
   return {};
 }
 
-std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView&) {
+std::string far_declines(const PoolProblem& p) {
   constexpr int64_t farthest = 64;  // each remainder modulo the strides has its table
   if (p.axis[1].stride > farthest || p.axis[2].stride > farthest) return "windows are far apart";
   return any_declines(p);
+}
+
+std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView&) {
+  return far_declines(p);
 }
 
 std::string channels_decline(const PoolProblem& p, const TensorView& taps, const TensorView& grad,
@@ -138,6 +142,8 @@ Plan plan_max_pool_taps_grad(const PoolProblem& problem, const TensorView& taps,
                              const TensorView& grad_input, const char* force) {
   return explain(kOp, kRows, force, problem, taps, grad_output, grad_input);
 }
+
+bool taps_serve(const PoolProblem& problem) { return far_declines(problem).empty(); }
 
 void max_pool_taps_grad(const PoolProblem& p, const TensorView& taps, const TensorView& grad_output,
                         const TensorView& grad_input, const char* force) {

@@ -35,6 +35,9 @@ void avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_outp
 void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
                          const TensorView& grad_input, const char* force = nullptr);
 
+/// Whether the gradient is made faster from taps than from positions: dense windows of at most kMostTaps taps.
+bool taps_serve(const PoolProblem& problem);
+
 /// The same from uint8 taps. A tap that lies outside the image adds to nothing.
 void max_pool_taps_grad(const PoolProblem& problem, const TensorView& taps, const TensorView& grad_output,
                         const TensorView& grad_input, const char* force = nullptr);
