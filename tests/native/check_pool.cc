@@ -35,7 +35,7 @@ std::vector<Case> all_cases() {
   for (int64_t i = 1; i <= 67; ++i)
     for (size_t w = static_cast<size_t>(i) % 3; w < std::size(kWindows); w += 3) {
       const Window& window = kWindows[w];
-      const int64_t least = (window.kernel - 1) * window.dilation + 1;
+      const int64_t least = std::max<int64_t>((window.kernel - 1) * window.dilation + 1, 1);
       const int64_t height = least + i * 7 % 13;
       add({1 + i % 2, 1 + i * 29 % 67, height, std::max(i, least)}, window);
     }
