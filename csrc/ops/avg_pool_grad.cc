@@ -1,7 +1,6 @@
 // The gradient of a mean: every pixel sums the shares of the windows that see it. With stride 1, or channels in
 // the lanes, that is itself a sum over windows, of grad_output; else shares are spread row by row.
 #include <algorithm>
-#include <cmath>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -115,13 +114,8 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
                  i < 2 ? covers[i].data() : windows[i].data()};
   a.pad = p.axis[2].pad;
   a.divisor = divisor;
-  int exponent = 0;
-  a.factor = std::frexp(divisor, &exponent) == T(0.5) ? 1 / divisor : T(0);
-  const auto square = [](const PoolAxis& axis) {
-    return axis.kernel == 2 && axis.stride == 2 && axis.pad == 0 && 2 * axis.out <= axis.in;
-  };
-  a.squares = square(p.axis[1]) && square(p.axis[2]) && p.axis[0].kernel == 1 && p.axis[0].stride == 1 &&
-              a.grad_end && a.out_is_dense;
+  a.factor = exact_inverse(divisor);
+  a.squares = is_square(p) && a.grad_end && a.out_is_dense;
   const int64_t lines = p.n * p.c * p.axis[0].in * p.axis[1].in;
   const double work = static_cast<double>(lines) * static_cast<double>(p.axis[2].in);
   const int64_t blocks = line_blocks(lines, work);

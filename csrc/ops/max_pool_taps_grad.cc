@@ -83,6 +83,7 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   a.grad_end = static_cast<const T*>(end_of(grad));
   a.tap_end = static_cast<const uint8_t*>(end_of(taps));
   a.out_is_dense = end_of(result) != nullptr;
+  a.squares = is_square(p) && taps.stride[kW] == 1 && grad.stride[kW] == 1 && result.stride[kW] == 1;
   a.margin = padded_count<uint8_t>((w.kernel + w.stride - 1) / w.stride);
   a.pitch = a.margin + padded_count<uint8_t>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * line);
   const int64_t depth = seen_by(p.axis[0]), before = (h.kernel - 1) / h.stride + 1;
@@ -93,10 +94,16 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   const int64_t lines = p.n * p.c * p.axis[0].in * h.in;
   const int64_t blocks = line_blocks(lines, work);
   const int workers = workers_for(blocks, work);
+  const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).planes;
+  if (a.squares) {
+    parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int) {
+      kernel(a, lines * block / blocks, lines * (block + 1) / blocks);
+    });
+    return;
+  }
   const Scratch<T> rows((a.rows_size + row) * workers);
   const Scratch<uint8_t> winners(a.rows_size * workers);
   const Scratch<int32_t> table(starts * workers);
-  const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).planes;
   parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
     pool::WinnersArgs<T> mine = a;
     mine.rows = rows.get() + worker * (a.rows_size + row);

@@ -68,6 +68,7 @@ pool::ForwardArgs<T> forward_args(const PoolWork<T>& work) {
   a.runs = windows_are_runs(p, work.input);
   a.pad = w.pad;
   a.divisor = work.divisor;
+  a.factor = exact_inverse(work.divisor);
   return a;
 }
 
@@ -135,10 +136,7 @@ void run_rows(const PoolWork<T>& work) {
   pool::RowsArgs<T> a{forward_args(work), nullptr, nullptr, false, false, 1};
   a.in_end = static_cast<const T*>(dense_end(work.input));
   a.out_is_dense = dense_end(work.output) != nullptr;
-  const bool whole = a.inner_begin == 0 && a.inner_end == w.out;
-  const auto squares = [](const PoolAxis& axis) { return axis.kernel == 2 && axis.stride == 2; };
-  a.squares = whole && w.dilation == 1 && squares(w) && squares(p.axis[1]) && p.axis[0].kernel == 1 &&
-              2 * p.axis[1].out <= p.axis[1].in && p.axis[1].pad == 0 && p.axis[1].dilation == 1;
+  a.squares = is_square(p);
   const int64_t columns = std::min(w.out, pool::kRowsColumns);
   a.pitch = padded_count<T>((columns + vector) * w.stride + reach_of(w) + 3 * vector);
   if (a.squares)
@@ -220,6 +218,15 @@ double work_of(const PoolProblem& p) {
   for (const PoolAxis& axis : p.axis)
     work *= static_cast<double>(axis.out) * static_cast<double>(std::min(axis.kernel, axis.in));
   return work;
+}
+
+bool is_square(const PoolProblem& p) {
+  const auto square = [](const PoolAxis& axis) {
+    return axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.pad == 0 && 2 * axis.out <= axis.in;
+  };
+  const PoolAxis& depth = p.axis[0];
+  return square(p.axis[1]) && square(p.axis[2]) && depth.kernel == 1 && depth.stride == 1 && depth.pad == 0 &&
+         depth.out <= depth.in;
 }
 
 const void* dense_end(const TensorView& view) {

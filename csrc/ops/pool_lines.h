@@ -2,6 +2,7 @@
 // algorithms with what each needs, and the work cut into tasks of lines.
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "base/tensor_view.h"
@@ -40,6 +41,16 @@ void run_pool(PoolAlgorithm algorithm, const PoolWork<T>& work);
 
 /// Taps, in all windows.
 double work_of(const PoolProblem& problem);
+
+/// Whether windows are 2 x 2, side by side and whole.
+bool is_square(const PoolProblem& problem);
+
+/// 1 / divisor where products with it are as exact as quotients; else 0.
+template <class T>
+T exact_inverse(T divisor) {
+  int exponent = 0;
+  return std::frexp(divisor, &exponent) == T(0.5) ? 1 / divisor : T(0);
+}
 
 /// The end of a dense array in C order, where vectors may run over the ends of rows; null for any other.
 const void* dense_end(const TensorView& view);

@@ -53,6 +53,7 @@ struct ForwardArgs {
   int64_t ring[2];       // the reach of a window in depth and height
   int64_t pitch, pad;    // pad: low side of the width
   T divisor;   // of a mean; 0: the product of the windows' counts
+  T factor;    // its inverse, if that is exact; else 0
 };
 
 /// Values over rows whose pixels are neighbours, in the input and in the output.
@@ -103,6 +104,7 @@ struct WinnersArgs {
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   const uint8_t* tap_end;
   bool out_is_dense;       // lines lie one behind another
+  bool squares;            // windows are 2 x 2, whole and apart; pixels are neighbours in all arrays
   // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners, each row with a margin
   // on both sides, for the windows that see the lines which go together.
   T* rows;

@@ -20,7 +20,20 @@ namespace {
 using pool::Axis;
 using pool::RowsArgs;
 
-// ---- how two elements join -------------------------------------------------------------------------------
+// ---- how elements join -------------------------------------------------------------------------------
+
+// What the sums of a line are divided by.
+template <class T>
+struct Divisor {
+  T each, factor;   // of all windows, and its inverse if that is exact
+  const T* counts;  // or the elements that each column counts, times `lines`; null: `each`
+  T lines;
+
+  STRIATE_INLINE native<T> share(native<T> sum, int64_t column) const {
+    if (counts) return sum / (load<native<T>>(counts + column) * lines);
+    return factor != 0 ? sum * factor : sum / each;
+  }
+};
 
 // Knows no NaN: those who use it look for them.
 template <class T>
@@ -31,10 +44,7 @@ struct Larger {
   static STRIATE_INLINE V join(V a, V b) {
     return b > a ? b : a;
   }
-  template <class V>
-  static STRIATE_INLINE V finish(V value, V) {
-    return value;
-  }
+  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) { return value; }
 };
 
 template <class T>
@@ -45,9 +55,8 @@ struct LargerOrNan : Larger<T> {
     const V larger = b > a ? b : a;
     return b != b ? b : larger;
   }
-  template <class V>
-  static STRIATE_INLINE V finish(V value, V) {
-    return value != value ? V{} + kNan<T> : value;
+  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) {
+    return value != value ? broadcast<native<T>>(kNan<T>) : value;
   }
 };
 
@@ -59,9 +68,8 @@ struct Sum {
   static STRIATE_INLINE V join(V a, V b) {
     return a + b;
   }
-  template <class V>
-  static STRIATE_INLINE V finish(V value, V divisor) {
-    return value / divisor;
+  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>& divisor, int64_t column) {
+    return divisor.share(value, column);
   }
 };
 
@@ -174,25 +182,12 @@ bool join_down(const RowsArgs<T>& a, const Block<T>& block, int64_t first, int64
 
 // ---- across ----------------------------------------------------------------------------------------------
 
-// What the sums of a line are divided by.
-template <class T>
-struct Divisor {
-  T each;           // of all windows
-  const T* counts;  // or the elements that each column counts, times `lines`; null: `each`
-  T lines;
-
-  STRIATE_INLINE native<T> at(int64_t column) const {
-    if (counts) return load<native<T>>(counts + column) * lines;
-    return broadcast<native<T>>(each);
-  }
-};
-
 template <class T>
 STRIATE_INLINE Divisor<T> divisor_of_line(const RowsArgs<T>& a, const Block<T>& block, int64_t line,
                                           int64_t column) {
-  if (!a.counts) return {a.divisor, nullptr, T(1)};
+  if (!a.counts) return {a.divisor, a.factor, nullptr, T(1)};
   const Window &d = a.axis[0].window[block.d], &h = a.axis[1].window[block.h + line];
-  return {T(0), a.counts + column, static_cast<T>(static_cast<int64_t>(d.count) * h.count)};
+  return {T(0), T(0), a.counts + column, static_cast<T>(static_cast<int64_t>(d.count) * h.count)};
 }
 
 // out[j] = value(j) for whole vectors, then for the rest.
@@ -233,14 +228,14 @@ void join_across(const RowsArgs<T>& a, const Block<T>& block, int64_t first, int
           value = Op::join(value, folded_even(left, right));
           if (t + 1 < kernel) value = Op::join(value, folded_odd(left, right));
         }
-        return Op::finish(unfold(value), divisor.at(j));
+        return Op::finish(unfold(value), divisor, j);
       } else {
         const T* at = joined + (Step == 1 ? j : j * w.stride);
         V value = load_strided<Step, n>(at, w.stride);
 #pragma GCC unroll 4
         for (int64_t t = 1; t < kernel; ++t)
           value = Op::join(value, load_strided<Step, n>(at + t * w.dilation, w.stride));
-        return Op::finish(value, divisor.at(j));
+        return Op::finish(value, divisor, j);
       }
     });
   }
@@ -287,15 +282,14 @@ bool join_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end)
         ordered &= both_ordered(top_right, bottom_right);
       }
       const V left = Op::join(top_left, bottom_left), right = Op::join(top_right, bottom_right);
-      store(out + j, Op::finish(unfold(Op::join(folded_even(left, right), folded_odd(left, right))),
-                                divisor.at(j)));
+      store(out + j, Op::finish(unfold(Op::join(folded_even(left, right), folded_odd(left, right))), divisor, j));
     }
     for (; j < count; ++j) {
       const T corner[4] = {top[2 * j], bottom[2 * j], top[2 * j + 1], bottom[2 * j + 1]};
       for (T value : corner) clean &= !Op::kLooksForNan || value == value;
       const Scalar value = Op::join(Op::join(Scalar{corner[0]}, Scalar{corner[1]}),
                                     Op::join(Scalar{corner[2]}, Scalar{corner[3]}));
-      out[j] = Op::finish(value, Scalar{divisor.at(j)[0]})[0];
+      out[j] = Op::finish(broadcast<V>(value[0]), divisor, j)[0];
     }
   }
   if constexpr (Op::kLooksForNan) clean &= all_set(ordered);

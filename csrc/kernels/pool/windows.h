@@ -81,6 +81,7 @@ struct MaxAt {
 
   // In padded rows, `where` counts from the first tap of all, which may lie in the padding.
   STRIATE_INLINE void start(const Window* window, int32_t width_at) {
+    if (window->skipped == 0) return;  // none of the later ones skips more
     Where lane[N];
     for (int i = 0; i < N; ++i) lane[i] = window[i].skipped * width_at;
     where = load<vec<Where, N>>(lane);

@@ -233,8 +233,56 @@ void winners_line(const WinnersArgs<T>& a, const Question* asked, const int32_t*
   for (; j * stride < columns; j += n) winners_block<Stride, 1>(a, asked, start, from, j, whole, out);
 }
 
+// Windows of 2 x 2 apart: a pixel has one window, and nothing need be copied. `top` is the first tap of the two
+// that a line's pixels are; vectors may reach to the ends of memory, as lines are written one after another.
+template <class T>
+STRIATE_INLINE void square_line(const WinnersArgs<T>& a, const T* grad, const uint8_t* tap, uint8_t top,
+                                int64_t whole_out, T* out) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  using order = typename make_indices<n>::type;
+  const int64_t columns = a.axis[2].in, windows = a.axis[2].out;
+  const int64_t whole = a.grad_end && a.tap_end ? smaller<int64_t>(a.grad_end - grad, a.tap_end - tap) : windows;
+  int64_t j = 0;
+  for (; j < windows && j + n <= whole && 2 * (j + n) <= whole_out; j += n) {
+    const V left = add_if_won<n>(V{}, grad + j, tap + j, top);
+    const V right = add_if_won<n>(V{}, grad + j, tap + j, static_cast<uint8_t>(top + 1));
+    store(out + 2 * j, zip_low(left, right, order{}));
+    if (2 * j + n < columns) store(out + 2 * j + n, zip_high(left, right, order{}));
+  }
+  for (; j < windows; ++j) {
+    out[2 * j] = tap[j] == top ? grad[j] : T(0);
+    out[2 * j + 1] = tap[j] == top + 1 ? grad[j] : T(0);
+  }
+  if (2 * windows < columns) out[columns - 1] = 0;
+}
+
+template <class T>
+void square_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) {
+  const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
+  const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
+  for (int64_t i = begin; i < end;) {
+    const int64_t plane = i / rows / images, d = i / rows % images, first = i % rows;
+    const int64_t n = plane / a.c, c = plane % a.c, last = smaller(rows, first + end - i);
+    const auto at = [&](const int64_t(&stride)[5]) { return n * stride[0] + c * stride[1] + d * stride[2]; };
+    const T* grad = a.grad + at(a.grad_stride);
+    const uint8_t* tap = a.tap + at(a.tap_stride);
+    T* out = a.out + at(a.out_stride) + first * a.out_stride[3];
+    for (int64_t h = first; h < last; ++h, out += a.out_stride[3]) {
+      const int64_t window = h / 2;
+      if (window < a.axis[1].out)
+        square_line(a, grad + window * a.grad_stride[3], tap + window * a.tap_stride[3],
+                    static_cast<uint8_t>(h % 2 * 2), out_end ? out_end - out : columns, out);
+      else
+        for (int64_t w = 0; w < columns; ++w) out[w] = 0;
+    }
+    i += last - first;
+  }
+}
+
 template <class T>
 void plane_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexcept {
+  if (a.squares) return square_winners(a, begin, end);
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   const Axis& height = a.axis[1];
   const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
