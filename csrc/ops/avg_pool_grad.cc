@@ -72,26 +72,29 @@ TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   const Scratch<T> counts(columns);
   for (int64_t w = 0; w < columns; ++w)
     counts.get()[w] = static_cast<T>(tables[2][static_cast<size_t>(w)].count);
-  const int64_t rows = grad.shape[kN] * depth * height;
   const auto kernel = spread_kernel<T>().divide;
-  parallel_for(rows, workers_for(rows, static_cast<double>(grad.size())), FpMode::exact,
-               [&](int64_t row, int) {
-                 const int64_t h = row % height, d = row / height % depth, n = row / height / depth;
-                 const auto at = [&](const TensorView& view, int64_t c, int64_t w) {
-                   return view.as<T>() + n * view.stride[kN] + c * view.stride[kC] + d * view.stride[kD] +
-                          h * view.stride[kH] + w * view.stride[kW];
-                 };
-                 const auto lines = static_cast<T>(int64_t{tables[0][static_cast<size_t>(d)].count} *
-                                                   tables[1][static_cast<size_t>(h)].count);
-                 if (channels_inside)
-                   for (int64_t w = 0; w < columns; ++w)
-                     kernel(at(grad, 0, w), grad.stride[kC], counts.get() + w, 0, lines, channels,
-                            at(shares, 0, w), shares.stride[kC]);
-                 else
-                   for (int64_t c = 0; c < channels; ++c)
-                     kernel(at(grad, c, 0), grad.stride[kW], counts.get(), 1, lines, columns,
-                            at(shares, c, 0), shares.stride[kW]);
-               });
+  const double work = static_cast<double>(grad.size());
+  const int64_t planes = grad.shape[kN] * (channels_inside ? 1 : channels), lines = planes * depth * height;
+  const int64_t blocks = line_blocks(lines, work);
+  parallel_for(blocks, workers_for(blocks, work), FpMode::exact, [&](int64_t block, int) {
+    for (int64_t line = lines * block / blocks; line < lines * (block + 1) / blocks; ++line) {
+      const int64_t h = line % height, d = line / height % depth, plane = line / height / depth;
+      const int64_t n = channels_inside ? plane : plane / channels, c = channels_inside ? 0 : plane % channels;
+      const auto at = [&](const TensorView& view, int64_t w) {
+        return view.as<T>() + n * view.stride[kN] + c * view.stride[kC] + d * view.stride[kD] + h * view.stride[kH] +
+               w * view.stride[kW];
+      };
+      const auto lines_counted = static_cast<T>(int64_t{tables[0][static_cast<size_t>(d)].count} *
+                                                tables[1][static_cast<size_t>(h)].count);
+      if (channels_inside)
+        for (int64_t w = 0; w < columns; ++w)
+          kernel(at(grad, w), grad.stride[kC], counts.get() + w, 0, lines_counted, channels, at(shares, w),
+                 shares.stride[kC]);
+      else
+        kernel(at(grad, 0), grad.stride[kW], counts.get(), 1, lines_counted, columns, at(shares, 0),
+               shares.stride[kW]);
+    }
+  });
   return shares;
 }
 

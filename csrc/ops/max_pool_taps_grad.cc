@@ -12,7 +12,7 @@
 namespace striate {
 namespace {
 
-enum class Algorithm : uint8_t { channels, planes, reference };
+enum class Algorithm : uint8_t { channels, scatter, planes, reference };
 
 std::string any_declines(const PoolProblem& p) {
   for (const PoolAxis& axis : p.axis)
@@ -31,6 +31,14 @@ std::string planes_decline(const PoolProblem& p, const TensorView&, const Tensor
   return far_declines(p);
 }
 
+std::string scatter_declines(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView&) {
+  constexpr int64_t longest = 16, fewest = 8;
+  if (p.axis[2].out > longest) return "rows fill vectors";
+  if (is_square(p)) return "windows are squares apart";
+  if (p.n * p.c < fewest) return "few images and channels";
+  return any_declines(p);
+}
+
 std::string channels_decline(const PoolProblem& p, const TensorView& taps, const TensorView& grad,
                              const TensorView& result) {
   if (p.c < 2 || taps.stride[kC] != 1 || grad.stride[kC] != 1 || result.stride[kC] != 1)
@@ -40,6 +48,7 @@ std::string channels_decline(const PoolProblem& p, const TensorView& taps, const
 
 constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&, const TensorView&> kRows[] = {
     {Algorithm::channels, "channels", channels_decline},  // lanes are channels
+    {Algorithm::scatter, "scatter", scatter_declines},    // no lanes, for short rows
     {Algorithm::planes, "planes", planes_decline},        // lanes are pixels; any strides
     {Algorithm::reference, "reference", nullptr},
 };
@@ -115,6 +124,15 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
 }
 
 template <class T>
+void run_scatter(const PoolProblem& p, const pool::WinnersArgs<T>& a, double work) {
+  const int64_t images = p.n * p.c, blocks = line_blocks(images, work);
+  const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_scatter_table));
+  parallel_for(blocks, workers_for(blocks, work), FpMode::exact, [&](int64_t block, int) {
+    kernel(a, images * block / blocks, images * (block + 1) / blocks);
+  });
+}
+
+template <class T>
 void run_channels(const PoolProblem& p, const pool::WinnersArgs<T>& a, double work) {
   constexpr int64_t fewest = 64;  // channels in a task: whole cache lines and full vectors
   const int64_t lines = p.n * p.axis[0].in * p.axis[1].in;
@@ -139,6 +157,8 @@ void run(const PoolProblem& p, const TensorView& taps, const TensorView& grad, c
   const double work = std::max(work_of(p), static_cast<double>(result.size()));
   if (algorithm == Algorithm::channels)
     run_channels(p, a, work);
+  else if (algorithm == Algorithm::scatter)
+    run_scatter(p, a, work);
   else
     run_planes(p, a, taps, grad, result, work);
 }

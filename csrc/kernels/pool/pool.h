@@ -150,6 +150,15 @@ struct WinnersKernel {
   void (*channels)(const WinnersArgs<T>&, int64_t begin, int64_t end, int64_t c_begin, int64_t c_end) noexcept;
 };
 
+/// The same where rows are short, window by window; over whole images (n, c), of any strides.
+template <class T>
+using ScatterKernel = void (*)(const WinnersArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+struct ScatterTable {
+  ScatterKernel<float> f32;
+  ScatterKernel<double> f64;
+};
+
 struct WinnersTable {
   WinnersKernel<float> f32;
   WinnersKernel<double> f64;
@@ -182,3 +191,4 @@ STRIATE_KERNEL_TABLE(striate::pool::RowsTable, pool_rows_table)
 STRIATE_KERNEL_TABLE(striate::pool::ChannelsTable, pool_channels_table)
 STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)
 STRIATE_KERNEL_TABLE(striate::pool::WinnersTable, pool_winners_table)
+STRIATE_KERNEL_TABLE(striate::pool::ScatterTable, pool_scatter_table)
