@@ -25,7 +25,7 @@ def function(name, problem):
 
 
 def pool_and_grad(pool, x, g, window):
-    """As the tape computes them: it keeps other places of the maxima than `return_indices` gives."""
+    """As the tape computes them, which keeps taps rather than the indices of `return_indices`."""
     leaf = striate.Tensor(x, requires_grad=True)
     y = pool(leaf, **window)
     y.backward(g)
@@ -179,7 +179,8 @@ def test_taps_are_kept_for_gradients_where_they_serve():
     """A byte an output; windows with holes, or of more taps than bytes can tell, keep indices."""
     x = striate.Tensor(np.zeros((1, 2, 40, 40), np.float32), requires_grad=True)
     cases = {"taps": (3, 2, 1, 1), "holes": (3, 2, 1, 2), "many": (16, 16, 0, 1)}
-    kept = {name: striate.max_pool2d(x, *w)._node.saved["places"].dtype for name, w in cases.items()}
+    made = {name: striate.max_pool2d(x, *window) for name, window in cases.items()}
+    kept = {name: y._node.saved["places"].dtype for name, y in made.items()}
     assert kept == {"taps": np.uint8, "holes": np.int64, "many": np.int64}
 
 

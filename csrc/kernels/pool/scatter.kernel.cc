@@ -14,6 +14,7 @@ struct Taps {
   int64_t count;
   int32_t at[256][3];
   int64_t offset[256];
+  bool lies_inside[256];  // in depth and height, of the row at hand
 };
 
 template <class T>
@@ -51,30 +52,39 @@ void clear(const WinnersArgs<T>& a, T* image) {
     }
 }
 
-// Windows [begin, end) of a row; `first` is the pixel of window 0's first tap. Checked: some taps lie outside.
+template <class T>
+void find_inside(const WinnersArgs<T>& a, int64_t d, int64_t h, Taps& taps) {
+  for (int64_t t = 0; t < taps.count; ++t) {
+    const int64_t at_d = d + taps.at[t][0], at_h = h + taps.at[t][1];
+    taps.lies_inside[t] = at_d >= 0 && at_d < a.axis[0].in && at_h >= 0 && at_h < a.axis[1].in;
+  }
+}
+
+// Windows [begin, end) of a row; `first` is the pixel of window 0's first tap. Checked: some columns lie outside.
 template <bool Checked, class T>
-void add_windows(const WinnersArgs<T>& a, const Taps& taps, const T* grad, const uint8_t* tap, const int64_t (&corner)[3],
-                 int64_t begin, int64_t end, T* first) {
+STRIATE_INLINE void add_windows(const WinnersArgs<T>& a, const Taps& taps, const T* grad, const uint8_t* tap,
+                                int64_t begin, int64_t end, T* first) {
   const int64_t grad_step = a.grad_stride[4], tap_step = a.tap_stride[4], stride = a.axis[2].stride;
+  const int64_t step = stride * a.out_stride[4];
   for (int64_t j = begin; j < end; ++j) {
-    const int64_t winner = tap[j * tap_step];
-    if (winner >= taps.count) continue;
+    const uint8_t winner = tap[j * tap_step];
+    if (!taps.lies_inside[winner]) continue;
     if constexpr (Checked) {
-      const int32_t* at = taps.at[winner];
-      const int64_t d = corner[0] + at[0], h = corner[1] + at[1], w = corner[2] + j * stride + at[2];
-      if (d < 0 || d >= a.axis[0].in || h < 0 || h >= a.axis[1].in || w < 0 || w >= a.axis[2].in) continue;
+      const int64_t w = j * stride - a.pad[2] + taps.at[winner][2];
+      if (w < 0 || w >= a.axis[2].in) continue;
     }
-    first[j * stride * a.out_stride[4] + taps.offset[winner]] += grad[j * grad_step];
+    first[j * step + taps.offset[winner]] += grad[j * grad_step];
   }
 }
 
 template <class T>
 void scatter_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexcept {
-  Taps taps;
+  Taps taps{};
   list_taps(a, taps);
   int64_t whole[3][2];
   for (int i = 0; i < 3; ++i) whole_windows(a.axis[i], a.pad[i], whole[i][0], whole[i][1]);
-  const int64_t columns = a.axis[2].out;
+  const int64_t columns = a.axis[2].out, left = whole[2][0], right = larger(whole[2][1], left);
+  bool found_whole = false;  // lies_inside holds for all rows of windows inside
   for (int64_t i = begin; i < end; ++i) {
     const int64_t n = i / a.c, c = i % a.c;
     T* image = a.out + n * a.out_stride[0] + c * a.out_stride[1];
@@ -86,14 +96,14 @@ void scatter_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexce
         };
         const T* grad = a.grad + at(a.grad_stride);
         const uint8_t* tap = a.tap + at(a.tap_stride);
-        const int64_t corner[3] = {d * a.axis[0].stride - a.pad[0], h * a.axis[1].stride - a.pad[1], -a.pad[2]};
-        T* first = image + corner[0] * a.out_stride[2] + corner[1] * a.out_stride[3] + corner[2] * a.out_stride[4];
-        const bool inside = d >= whole[0][0] && d < whole[0][1] && h >= whole[1][0] && h < whole[1][1] &&
-                            whole[2][0] < whole[2][1];
-        const int64_t left = inside ? whole[2][0] : columns, right = inside ? whole[2][1] : columns;
-        add_windows<true>(a, taps, grad, tap, corner, 0, left, first);
-        add_windows<false>(a, taps, grad, tap, corner, left, right, first);
-        add_windows<true>(a, taps, grad, tap, corner, right, columns, first);
+        const int64_t at_d = d * a.axis[0].stride - a.pad[0], at_h = h * a.axis[1].stride - a.pad[1];
+        T* first = image + at_d * a.out_stride[2] + at_h * a.out_stride[3] - a.pad[2] * a.out_stride[4];
+        const bool whole_rows = d >= whole[0][0] && d < whole[0][1] && h >= whole[1][0] && h < whole[1][1];
+        if (!whole_rows || !found_whole) find_inside(a, at_d, at_h, taps);
+        found_whole = whole_rows;
+        add_windows<true>(a, taps, grad, tap, 0, left, first);
+        add_windows<false>(a, taps, grad, tap, left, right, first);
+        add_windows<true>(a, taps, grad, tap, right, columns, first);
       }
   }
 }
