@@ -30,6 +30,7 @@ Window = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tu
 def _pool(
     op: str, input: Any, window: Window, wanted: str | None, memory_format: Any, out: Any
 ) -> Any:
+    places: Any
     if wanted == "taps":
         output, places = _core.max_pool_with_taps(op, input, *window, memory_format, out)
     else:
