@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OPS = ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax", "batch_norm")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
+POOLING = ("max_pool", "max_pool_taps_grad", "avg_pool", "avg_pool_input_grad")
 
 
 def find_program():
@@ -33,5 +34,5 @@ def test_vector_kernels_agree_with_the_references(isas):
         ("ok", isa, dtype, op)
         for isa in isas
         for dtype in ("float32", "float64")
-        for op in (*OPS, *(f"{op}_grad" for op in OPS), *EXACT)
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *EXACT, *POOLING)
     }

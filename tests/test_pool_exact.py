@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import reference as ref
 import striate
-from problems import LAYOUTS, lay_out, pool_problem, rng_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from problems import LAYOUTS, integers, lay_out, pool_problem, rng_of
 from striate import _core
 
 SEED = 2
@@ -22,6 +24,14 @@ def function(name, problem):
     return getattr(striate, f"{kind}_pool{problem.ndim}d{suffix}")
 
 
+def pool_and_grad(pool, x, g, window):
+    """As the tape computes them, which keeps taps rather than the indices of `return_indices`."""
+    leaf = striate.Tensor(x, requires_grad=True)
+    y = pool(leaf, **window)
+    y.backward(g)
+    return y.data, leaf.grad
+
+
 def max_pool_mistakes(problem, machines):
     x, g = problem.input(), problem.grad_output()
     want, want_indices = ref.max_pool(x, **problem.window)
@@ -30,11 +40,14 @@ def max_pool_mistakes(problem, machines):
         y, indices = function("max_pool", problem)(x, **problem.window, return_indices=True)
         alone = function("max_pool", problem)(x, **problem.window)
         grad = function("max_pool_input_grad", problem)(x.shape, indices, g)
+        taped, taped_grad = pool_and_grad(function("max_pool", problem), x, g, problem.window)
         right = (
             np.array_equal(y, want)
             and np.array_equal(alone, want)
             and np.array_equal(indices, want_indices)
             and np.array_equal(grad, want_grad)
+            and np.array_equal(taped, want)
+            and np.array_equal(taped_grad, want_grad)
             and y.dtype == alone.dtype == grad.dtype == problem.dtype
             and indices.dtype == np.int64
         )
@@ -98,6 +111,77 @@ def test_global_pools(ndim, machines):
             largest, mean = striate.global_max_pool(laid), striate.global_avg_pool(laid)
             assert np.array_equal(largest, laid.max(axis=axes, keepdims=True)), (machine, layout)
             assert np.array_equal(mean, laid.mean(axis=axes, keepdims=True)), (machine, layout)
+
+
+# ---- long rows ---------------------------------------------------------------------------
+
+ROWS = (  # kernel, stride, padding, dilation
+    (2, 2, 0, 1),
+    (3, 2, 0, 1),
+    (3, 2, 1, 1),
+    (3, 1, 1, 1),
+    (2, 1, 1, 1),
+    (3, 3, 1, 1),
+    (5, 2, 2, 1),
+    (4, 3, 2, 1),
+    (7, 5, 3, 1),
+    (3, 2, 1, 2),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    size=st.tuples(st.integers(1, 3), st.integers(1, 67), st.integers(7, 12), st.integers(7, 150)),
+    row=st.sampled_from(ROWS),
+    ceil_mode=st.booleans(),
+    layout=st.sampled_from(("contiguous", "channels_last", "offset", "negative")),
+    dtype=st.sampled_from((np.float32, np.float64)),
+    nans=st.sampled_from((0, 0.001, 0.2)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pools_of_long_rows(size, row, ceil_mode, layout, dtype, nans, seed, machines):
+    """Rows of several vectors and any rest, with ties, infinities and NaN."""
+    rng = np.random.default_rng(seed)
+    kernel, stride, padding, dilation = row
+    window = {
+        "kernel_size": (kernel,) * 2,
+        "stride": (stride,) * 2,
+        "padding": ((padding, padding),) * 2,
+        "ceil_mode": ceil_mode,
+    }
+    holes = {"dilation": (dilation,) * 2}
+    whole = lay_out(integers(rng, size, dtype), layout, rng)
+    special = rng.choice(np.array((np.nan, np.inf, -np.inf), dtype), size)
+    x = lay_out(np.where(rng.random(size) < nans, special, whole), layout, rng)
+    want, indices = ref.max_pool(x, **window, **holes)
+    g = lay_out(integers(rng, want.shape, dtype), layout, rng)
+    want_grad = ref.scatter_add(size, indices, g)
+    rules = {"count_include_pad": bool(seed % 2)}
+    mean = ref.avg_pool(whole, **window, **rules).astype(dtype)
+    shares = lay_out(integers(rng, mean.shape, dtype), layout, rng)
+    mean_grad = ref.avg_pool_input_grad(size, shares, **window, **rules)
+    room = 32 * np.finfo(dtype).eps
+    for machine in machines:
+        y, places = striate.max_pool2d(x, **window, **holes, return_indices=True)
+        np.testing.assert_array_equal(y, want, machine)
+        np.testing.assert_array_equal(places, indices, machine)
+        np.testing.assert_array_equal(striate.max_pool2d(x, **window, **holes), want, machine)
+        taped, grad = pool_and_grad(striate.max_pool2d, x, g, window | holes)
+        np.testing.assert_array_equal(taped, want, machine)
+        np.testing.assert_array_equal(grad, want_grad, machine)
+        got = striate.avg_pool2d(whole, **window, **rules)
+        np.testing.assert_array_equal(got, mean, machine)
+        grad = striate.avg_pool2d_input_grad(size, shares, **window, **rules)
+        np.testing.assert_allclose(grad, mean_grad, room, 8 * room, err_msg=machine)
+
+
+def test_taps_are_kept_for_gradients_where_they_serve():
+    """A byte an output; windows with holes, or of more taps than bytes can tell, keep indices."""
+    x = striate.Tensor(np.zeros((1, 2, 40, 40), np.float32), requires_grad=True)
+    cases = {"taps": (3, 2, 1, 1), "holes": (3, 2, 1, 2), "many": (16, 16, 0, 1)}
+    made = {name: striate.max_pool2d(x, *window) for name, window in cases.items()}
+    kept = {name: y._node.saved["places"].dtype for name, y in made.items()}
+    assert kept == {"taps": np.uint8, "holes": np.int64, "many": np.int64}
 
 
 # ---- NaN, infinities, denormals ----------------------------------------------------------
@@ -170,8 +254,10 @@ def test_same_bits_for_any_thread_count(layout, isas):
             striate.set_num_threads(threads)
             y, indices = striate.max_pool2d(x, 3, stride=2, padding=1, return_indices=True)
             mean = striate.avg_pool2d(x, 3, stride=2, padding=1)
+            window = {"kernel_size": 3, "stride": 2, "padding": 1}
             grads = (
                 striate.max_pool2d_input_grad(x.shape, indices, g),
+                *pool_and_grad(striate.max_pool2d, x, g, window),
                 striate.avg_pool2d_input_grad(x.shape, g, 3, stride=2, padding=1),
             )
             bits.add(b"".join(a.tobytes() for a in (y, indices, mean, *grads)))

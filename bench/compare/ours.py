@@ -81,7 +81,7 @@ def _pool(p: Problem, direction: str, memory: str, of: Operands) -> Call:
     ceil = not all(axis.symmetric_pad for axis in p.axes)
     x, shape = of.x, input_shape(p)
     kind = f"max_pool{p.rank}d" if p.alg == "max" else f"avg_pool{p.rank}d"
-    rest = {"ceil_mode": ceil}
+    rest: dict[str, Any] = {"ceil_mode": ceil}
     if p.alg != "max":
         rest["count_include_pad"] = p.alg == "avg_p"
     forward, backward = getattr(striate, kind), getattr(striate, f"{kind}_input_grad")
@@ -89,12 +89,15 @@ def _pool(p: Problem, direction: str, memory: str, of: Operands) -> Call:
         out = forward(x, *window, **rest).copy("K") if memory == "reused" else None
         return lambda: forward(x, *window, out=out, **rest)
     dy = of.dy
-    rest |= {"memory_format": "channels_last" if of.layout == "nhwc" else "contiguous"}
-    rest |= {"out": of.empty(shape) if memory == "reused" else None}
-    if p.alg == "max":
-        _, indices = forward(x, *window, ceil_mode=ceil, return_indices=True)
-        del rest["ceil_mode"]
-        return lambda: backward(shape, indices, dy, **rest)
+    memory_format = "channels_last" if of.layout == "nhwc" else "contiguous"
+    out = of.empty(shape) if memory == "reused" else None
+    if p.alg == "max":  # as the tape does it: from the taps that won
+        pads = tuple((axis.pad, axis.pad) for axis in p.axes)
+        form = (p.sizes("kernel"), p.sizes("stride"), pads, p.sizes("dilation"), ceil)
+        _, taps = _core.max_pool_with_taps(kind, x, *form, None, None)
+        run = _core.max_pool_taps_grad
+        return lambda: run(kind, shape, taps, dy, *form, memory_format, out)
+    rest |= {"memory_format": memory_format, "out": out}
     return lambda: backward(shape, dy, *window, **rest)
 
 

@@ -7,8 +7,6 @@
 namespace striate::bench {
 namespace {
 
-constexpr const char* kMaxGrad = "max_pool_input_grad";
-
 bool is_max(const Request& r) { return r.alg == "max"; }
 
 PoolProblem problem_of(const Request& r) {
@@ -56,13 +54,13 @@ class PoolCase final : public Case {
         problem_(problem_of(r)),
         input_(r.dtype, problem_.input_shape(), r.layout),
         output_(r.dtype, problem_.output_shape(), r.layout),
-        indices_(DType::i64, is_max(r) ? problem_.output_shape() : std::vector<int64_t>{0, 0, 0}, r.layout) {
+        taps_(DType::u8, is_max(r) ? problem_.output_shape() : std::vector<int64_t>{0, 0, 0}, r.layout) {
     const int64_t multiple = is_max(r) ? 1 : exact_multiple(problem_);
     const double terms = static_cast<double>(problem_.taps()) * static_cast<double>(multiple);
     magnitude_ = exact_magnitude(r.dtype, terms);
     input_.fill_integers(1, std::max(magnitude_, 1), multiple);
     // The gradient of a maximum goes where a forward call found it.
-    if (is_max(r)) max_pool_forward(problem_, input_.view(), output_.view(), &indices_.view());
+    if (is_max(r)) max_pool_forward(problem_, input_.view(), output_.view(), &taps_.view());
     output_.fill_integers(2, std::max(magnitude_, 1), multiple);
   }
 
@@ -82,12 +80,14 @@ class PoolCase final : public Case {
 
   std::string algorithm() const override {
     const TensorView &x = input_.view(), &y = output_.view();
-    if (is_max(request_) && !forward()) return plan_max_pool_input_grad(kMaxGrad, x, request_.force()).algorithm();
-    return plan_pool(problem_, forward() ? x : y, forward() ? y : x, request_.force()).algorithm();
+    if (forward()) return plan_pool(problem_, x, y, request_.force()).algorithm();
+    return (is_max(request_) ? plan_max_pool_taps_grad(problem_, taps_.view(), y, x, request_.force())
+                             : plan_avg_pool_input_grad(problem_, y, x, request_.force()))
+        .algorithm();
   }
   double flops() const override { return 0; }
   double bytes() const override {
-    return input_.bytes() + output_.bytes() + (is_max(request_) && !forward() ? indices_.bytes() : 0);
+    return input_.bytes() + output_.bytes() + (is_max(request_) && !forward() ? taps_.bytes() : 0);
   }
 
  private:
@@ -100,14 +100,14 @@ class PoolCase final : public Case {
     else if (forward())
       avg_pool_forward(problem_, input_.view(), target.view(), force);
     else if (is_max(request_))
-      max_pool_input_grad(kMaxGrad, indices_.view(), output_.view(), target.view(), force);
+      max_pool_taps_grad(problem_, taps_.view(), output_.view(), target.view(), force);
     else
       avg_pool_input_grad(problem_, output_.view(), target.view(), force);
   }
 
   Request request_;
   PoolProblem problem_;
-  Array input_, output_, indices_;
+  Array input_, output_, taps_;
   int magnitude_ = 0;
 };
 

@@ -13,11 +13,12 @@
 
 namespace striate {
 
-enum class DType : uint8_t { f32, f64, i64 };
+enum class DType : uint8_t { f32, f64, i64, u8 };
 
-inline int64_t size_of(DType dtype) { return dtype == DType::f32 ? 4 : 8; }
+inline int64_t size_of(DType dtype) { return dtype == DType::f32 ? 4 : dtype == DType::u8 ? 1 : 8; }
 inline const char* name_of(DType dtype) {
-  return dtype == DType::f32 ? "float32" : dtype == DType::f64 ? "float64" : "int64";
+  constexpr const char* names[] = {"float32", "float64", "int64", "uint8"};
+  return names[static_cast<size_t>(dtype)];
 }
 
 inline constexpr int kMaxRank = 8;

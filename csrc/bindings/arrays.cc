@@ -16,6 +16,8 @@ py::dtype numpy_dtype(DType dtype) {
       return py::dtype::of<double>();
     case DType::i64:
       return py::dtype::of<int64_t>();
+    case DType::u8:
+      return py::dtype::of<uint8_t>();
   }
   throw std::logic_error("dtype");
 }
@@ -68,6 +70,26 @@ bool share_memory(const py::array& a, const py::array& b) {
   }
 }
 
+TensorView window_on(const char* op, const char* name, const py::array& array, DType dtype) {
+  TensorView view;
+  view.dtype = dtype;
+  const int64_t item = size_of(dtype);
+  if (array.ndim() > kMaxRank)
+    fail_value(op, ": ", name, " has ", array.ndim(), " axes, more than the ", kMaxRank, " supported");
+  view.rank = static_cast<int>(array.ndim());
+  view.data = const_cast<void*>(array.data());
+  for (int i = 0; i < view.rank; ++i) {
+    const auto axis = static_cast<size_t>(i);
+    view.shape[axis] = array.shape(i);
+    const int64_t bytes = array.strides(i);
+    if (bytes % item != 0 && view.shape[axis] > 1)
+      fail_value(op, ": ", name, " has a stride of ", bytes, " bytes, not a multiple of its ", item,
+                 "-byte elements");
+    view.stride[axis] = bytes / item;
+  }
+  return view;
+}
+
 }  // namespace
 
 bool ready_view(PyObject* object, TensorView& view) {
@@ -92,32 +114,19 @@ bool ready_view(PyObject* object, TensorView& view) {
 }
 
 TensorView view_of(const char* op, const char* name, const py::array& array) {
-  TensorView view;
   const py::dtype dtype = array.dtype();
   const char kind = dtype.kind();
   const auto item = static_cast<int64_t>(dtype.itemsize());
-  if (kind == 'f' && item == 4)
-    view.dtype = DType::f32;
-  else if (kind == 'f' && item == 8)
-    view.dtype = DType::f64;
-  else if (kind == 'i' && item == 8)
-    view.dtype = DType::i64;
-  else
-    fail_type(op, ": ", name, " must be float32 or float64, got ", py::str(dtype).cast<std::string>());
-  if (array.ndim() > kMaxRank)
-    fail_value(op, ": ", name, " has ", array.ndim(), " axes, more than the ", kMaxRank, " supported");
-  view.rank = static_cast<int>(array.ndim());
-  view.data = const_cast<void*>(array.data());
-  for (int i = 0; i < view.rank; ++i) {
-    const auto axis = static_cast<size_t>(i);
-    view.shape[axis] = array.shape(i);
-    const int64_t bytes = array.strides(i);
-    if (bytes % item != 0 && view.shape[axis] > 1)
-      fail_value(op, ": ", name, " has a stride of ", bytes, " bytes, not a multiple of its ", item,
-                 "-byte elements");
-    view.stride[axis] = bytes / item;
-  }
-  return view;
+  if (kind == 'f' && item == 4) return window_on(op, name, array, DType::f32);
+  if (kind == 'f' && item == 8) return window_on(op, name, array, DType::f64);
+  if (kind == 'i' && item == 8) return window_on(op, name, array, DType::i64);
+  fail_type(op, ": ", name, " must be float32 or float64, got ", py::str(dtype).cast<std::string>());
+}
+
+TensorView byte_view_of(const char* op, const char* name, const py::array& array) {
+  if (array.dtype().kind() == 'u' && array.dtype().itemsize() == 1)
+    return window_on(op, name, array, DType::u8);
+  fail_type(op, ": ", name, " must be uint8, got ", py::str(array.dtype()).cast<std::string>());
 }
 
 namespace {

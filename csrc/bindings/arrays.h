@@ -23,6 +23,8 @@ using Format = std::optional<std::string>;
 
 /// A window on a float32, float64 or int64 array; TypeError for any other dtype.
 TensorView view_of(const char* op, const char* name, const py::array& array);
+/// The same on a uint8 array.
+TensorView byte_view_of(const char* op, const char* name, const py::array& array);
 
 /// The same without a word: false unless `object` is exactly a numpy.ndarray of native, aligned float32 or
 /// float64, whose strides are whole elements.

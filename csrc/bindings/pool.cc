@@ -17,9 +17,12 @@ MemoryFormat format_for(const char* op, const TensorView& input, const Format& f
   return result_format(input, nullptr, wish ? &*wish : nullptr);
 }
 
-py::tuple max_forward(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
-                      const Pairs& padding, const Ints& dilation, bool ceil_mode, bool return_indices,
-                      const Format& format, const py::object& out) {
+// What a call tells of its maxima.
+enum class Places : uint8_t { none, positions, taps };
+
+py::tuple max_and_places(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
+                         const Pairs& padding, const Ints& dilation, bool ceil_mode, Places wanted,
+                         const Format& format, const py::object& out) {
   const char* name = op.c_str();
   const DType dtype = common_dtype(name, {{"input", &input}});
   const TensorView x = view_of(name, "input", input);
@@ -34,15 +37,30 @@ py::tuple max_forward(const std::string& op, const py::array& input, const Ints&
   const MemoryFormat layout = format_for(name, x, format);
   py::array result = result_array(name, out, p.output_shape(), dtype, layout, {&input});
   const TensorView y = lift(view_of(name, "out", result));
-  py::object indices = py::none();
+  py::object places = py::none();
   TensorView at;
-  if (return_indices) {
-    py::array positions = new_array(name, p.output_shape(), DType::i64, layout);
-    at = lift(view_of(name, "indices", positions));
-    indices = positions;
+  if (wanted != Places::none) {
+    const bool taps = wanted == Places::taps && taps_serve(p);
+    py::array array = new_array(name, p.output_shape(), taps ? DType::u8 : DType::i64, layout);
+    at = lift(taps ? byte_view_of(name, "taps", array) : view_of(name, "indices", array));
+    places = array;
   }
-  without_gil([&] { max_pool_forward(p, lift(x), y, return_indices ? &at : nullptr); });
-  return py::make_tuple(result, indices);
+  without_gil([&] { max_pool_forward(p, lift(x), y, wanted == Places::none ? nullptr : &at); });
+  return py::make_tuple(result, places);
+}
+
+py::tuple max_forward(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
+                      const Pairs& padding, const Ints& dilation, bool ceil_mode, bool return_indices,
+                      const Format& format, const py::object& out) {
+  return max_and_places(op, input, kernel, stride, padding, dilation, ceil_mode,
+                        return_indices ? Places::positions : Places::none, format, out);
+}
+
+// Positions, where taps do not serve.
+py::tuple max_with_taps(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
+                        const Pairs& padding, const Ints& dilation, bool ceil_mode, const Format& format,
+                        const py::object& out) {
+  return max_and_places(op, input, kernel, stride, padding, dilation, ceil_mode, Places::taps, format, out);
 }
 
 py::array max_input_grad(const std::string& op, const Ints& input_shape, const py::array& indices,
@@ -65,6 +83,31 @@ py::array max_input_grad(const std::string& op, const Ints& input_shape, const p
                                   {&grad_output, &indices});
   const TensorView dx = lift(view_of(name, "out", result));
   without_gil([&] { max_pool_input_grad(name, lift(at), lift(g), dx); });
+  return result;
+}
+
+py::array max_taps_grad(const std::string& op, const Ints& input_shape, const py::array& taps,
+                        const py::array& grad_output, const Ints& kernel, const Ints& stride,
+                        const Pairs& padding, const Ints& dilation, bool ceil_mode, const Format& format,
+                        const py::object& out) {
+  const char* name = op.c_str();
+  const DType dtype = common_dtype(name, {{"grad_output", &grad_output}});
+  const TensorView g = view_of(name, "grad_output", grad_output);
+  const TensorView at = byte_view_of(name, "taps", taps);
+  const PoolProblem p = PoolProblem::make({.op = name,
+                                           .dtype = dtype,
+                                           .input_shape = input_shape,
+                                           .kernel = kernel,
+                                           .stride = stride,
+                                           .dilation = dilation,
+                                           .padding = padding,
+                                           .ceil_mode = ceil_mode});
+  check_shape(name, "grad_output", g, p.output_shape());
+  check_shape(name, "taps", at, p.output_shape());
+  py::array result =
+      result_array(name, out, input_shape, dtype, format_for(name, g, format), {&grad_output, &taps});
+  const TensorView dx = lift(view_of(name, "out", result));
+  without_gil([&] { max_pool_taps_grad(p, lift(at), lift(g), dx); });
   return result;
 }
 
@@ -120,6 +163,8 @@ py::array avg_input_grad(const std::string& op, const Ints& input_shape, const p
 
 void bind_pool(py::module_& m) {
   m.def("max_pool_forward", max_forward);
+  m.def("max_pool_with_taps", max_with_taps);
+  m.def("max_pool_taps_grad", max_taps_grad);
   m.def("max_pool_input_grad", max_input_grad);
   m.def("avg_pool_forward", avg_forward);
   m.def("avg_pool_input_grad", avg_input_grad);

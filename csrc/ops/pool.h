@@ -7,16 +7,24 @@
 
 namespace striate {
 
-/// The plan of a call that reads `input` (of a gradient: grad_output) and writes `output` (grad_input).
+/// The plans of calls that read `input` (or grad_output) and write `output` (or grad_input).
 /// `force`, here and below, names the one algorithm to use; ValueError if it is unknown or does not apply.
 Plan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
                const char* force = nullptr);
+Plan plan_avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_output,
+                              const TensorView& grad_input, const char* force = nullptr);
+Plan plan_max_pool_input_grad(const char* op, const TensorView& grad_input, const char* force = nullptr);
+Plan plan_max_pool_taps_grad(const PoolProblem& problem, const TensorView& taps, const TensorView& grad_output,
+                             const TensorView& grad_input, const char* force = nullptr);
 
 // The views are lifted (n, c, d, h, w), of the problem's dtype and shapes.
 
-/// `indices` (int64, flat over the input's spatial axes) may be null, which is cheaper.
+/// `places` tells where the maxima are: int64, flat positions over the input's spatial axes; or uint8, the
+/// number of the tap in its kernel (of at most kMostTaps), which is what the gradient reads fastest. Null:
+/// nobody asks.
 void max_pool_forward(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                      const TensorView* indices, const char* force = nullptr);
+                      const TensorView* places, const char* force = nullptr);
+inline constexpr int64_t kMostTaps = 255;
 void avg_pool_forward(const PoolProblem& problem, const TensorView& input, const TensorView& output,
                       const char* force = nullptr);
 void avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_output,
@@ -26,6 +34,12 @@ void avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_outp
 /// written, if an index lies outside the image.
 void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
                          const TensorView& grad_input, const char* force = nullptr);
-Plan plan_max_pool_input_grad(const char* op, const TensorView& grad_input, const char* force = nullptr);
+
+/// Whether the gradient is made faster from taps than from positions: dense windows of at most kMostTaps taps.
+bool taps_serve(const PoolProblem& problem);
+
+/// The same from uint8 taps. A tap that lies outside the image adds to nothing.
+void max_pool_taps_grad(const PoolProblem& problem, const TensorView& taps, const TensorView& grad_output,
+                        const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

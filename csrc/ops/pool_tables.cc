@@ -21,7 +21,8 @@ std::vector<pool::Window> windows_of(const PoolProblem& p, const PoolAxis& axis)
     const int64_t taps = std::min(axis.kernel - skipped, fitting);
     const int64_t padded = std::min(start + axis.kernel, axis.in + axis.pad_end) - start;
     windows.push_back({static_cast<int32_t>(first), static_cast<int32_t>(taps),
-                       static_cast<int32_t>(p.count_include_pad ? padded : taps)});
+                       static_cast<int32_t>(p.count_include_pad ? padded : taps),
+                       static_cast<int32_t>(skipped)});
   }
   windows.resize(windows.size() + pool::kWindowMargin, windows.back());
   return windows;
@@ -31,12 +32,12 @@ int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a 
 
 // The windows that see an input position, as a window on the output.
 std::vector<pool::Window> covers_of(const PoolAxis& axis) {
-  std::vector<pool::Window> covers(static_cast<size_t>(axis.in + pool::kWindowMargin), {0, 0, 1});
+  std::vector<pool::Window> covers(static_cast<size_t>(axis.in + pool::kWindowMargin), {0, 0, 1, 0});
   for (int64_t in = 0; in < axis.in; ++in) {
     const int64_t low = std::max<int64_t>(ceil_div(in + axis.pad - axis.kernel + 1, axis.stride), 0);
     const int64_t high = std::min((in + axis.pad) / axis.stride, axis.out - 1);
     if (low <= high)
-      covers[static_cast<size_t>(in)] = {static_cast<int32_t>(low), static_cast<int32_t>(high - low + 1), 1};
+      covers[static_cast<size_t>(in)] = {static_cast<int32_t>(low), static_cast<int32_t>(high - low + 1), 1, 0};
   }
   return covers;
 }

@@ -132,7 +132,8 @@ def linear_input_grad(weight: Array, grad_output: Array, out: Array | None) -> A
 def linear_weight_grad(input: Array, grad_output: Array, out: Array | None) -> Array: ...
 
 # ---- pooling -------------------------------------------------------------------------------------
-# indices: int64, flat over the spatial axes of the input, as in PyTorch
+# indices: int64, flat over the spatial axes of the input, as in PyTorch; taps: their numbers in the
+# window, row-major, or indices where the gradient is no faster from taps
 
 def max_pool_forward(
     op: str,
@@ -146,6 +147,30 @@ def max_pool_forward(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> tuple[Array, npt.NDArray[np.int64] | None]: ...
+def max_pool_with_taps(
+    op: str,
+    input: Array,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    ceil_mode: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> tuple[Array, npt.NDArray[np.uint8] | npt.NDArray[np.int64]]: ...
+def max_pool_taps_grad(
+    op: str,
+    input_shape: Ints,
+    taps: npt.NDArray[np.uint8],
+    grad_output: Array,
+    kernel_size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    ceil_mode: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
 def max_pool_input_grad(
     op: str,
     input_shape: Ints,

@@ -139,6 +139,7 @@ int main() {
     good &= check_all<float>(isa);
     good &= check_all<double>(isa);
     good &= check_exact_ops(isa);
+    good &= check_pooling(isa);
     good &= check_convolutions(isa);
   }
   return good ? 0 : 1;

@@ -208,5 +208,7 @@ void for_each_case(Body body) {
 bool check_exact_ops(Isa isa);
 /// All algorithms of the convolution: check_conv.cc.
 bool check_convolutions(Isa isa);
+/// All algorithms of pooling: check_pool.cc.
+bool check_pooling(Isa isa);
 
 }  // namespace striate

@@ -16,20 +16,21 @@ STRIATE_INLINE void channel_block(const ForwardArgs<T>& a, const Line<T>& line, 
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
     store_strided<n>(out + v * n * a.out_stride[1], a.out_stride[1], sum[v].result(divisor));
-    if (line.at)
-      sum[v].store_at(line.at + column * a.at_stride[4] + (c + v * n) * a.at_stride[1], a.at_stride[1],
-                      line.first_at + w.first, 0);
+    sum[v].store_place(a, line.place + column * a.at_stride[4] + (c + v * n) * a.at_stride[1], a.at_stride[1],
+                       line.first_at + place_of(a, w), 0);
   }
 }
 
+// The last vector goes back over channels that are done (as far as `first`), rather than leave a rest.
 template <class A, class T>
 STRIATE_INLINE void channel_rest(const ForwardArgs<T>& a, const Line<T>& line, const Window& w,
-                                 int64_t column, int64_t begin, int64_t end) {
+                                 int64_t column, int64_t first, int64_t begin, int64_t end) {
   constexpr int n = A::kLanesHere;
-  int64_t c = begin;
-  for (; c + n <= end; c += n) channel_block<1, A>(a, line, w, column, c);
+  if (begin == end) return;
   if constexpr (n > 1)
-    channel_rest<typename A::template Lanes<narrower<T>(n)>>(a, line, w, column, c, end);
+    if (end - first < n)
+      return channel_rest<typename A::template Lanes<narrower<T>(n)>>(a, line, w, column, first, begin, end);
+  for (int64_t c = begin; c < end; c += n) channel_block<1, A>(a, line, w, column, smaller(c, end - n));
 }
 
 template <template <class, int> class A, class T>
@@ -43,7 +44,7 @@ STRIATE_INLINE void channel_lines(const ForwardArgs<T>& a, int64_t begin, int64_
       const Window& w = a.axis[2].window[column];
       int64_t c = c_begin;
       for (; c + block <= c_end; c += block) channel_block<4, A<T, kLanes<T>>>(a, line, w, column, c);
-      channel_rest<A<T, kLanes<T>>>(a, line, w, column, c, c_end);
+      channel_rest<A<T, kLanes<T>>>(a, line, w, column, c_begin, c, c_end);
     }
   }
 }
@@ -51,7 +52,7 @@ STRIATE_INLINE void channel_lines(const ForwardArgs<T>& a, int64_t begin, int64_
 template <class T>
 void max_channels(const ForwardArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
                   int64_t c_end) noexcept {
-  if (a.at)
+  if (a.at || a.tap)
     channel_lines<MaxAt>(a, begin, end, c_begin, c_end);
   else
     channel_lines<Max>(a, begin, end, c_begin, c_end);

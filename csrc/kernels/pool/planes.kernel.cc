@@ -21,9 +21,8 @@ STRIATE_INLINE void pixels(const ForwardArgs<T>& a, const Line<T>& line, int64_t
   for (int v = 0; v < Vectors; ++v) {
     const int64_t here = column + v * n;
     store_strided<n>(line.out + here * a.out_stride[4], a.out_stride[4], sum[v].result(divisor));
-    if (line.at)
-      sum[v].store_at(line.at + here * a.at_stride[4], a.at_stride[4],
-                      line.first_at + w.first + v * n * a.axis[2].stride, a.axis[2].stride);
+    sum[v].store_place(a, line.place + here * a.at_stride[4], a.at_stride[4],
+                       line.first_at + place_of(a, w) + v * n * line.pixel_at, line.pixel_at);
   }
 }
 
@@ -105,7 +104,7 @@ STRIATE_INLINE void padded_pixels(const ForwardArgs<T>& a, const Line<T>& line, 
   const Window* window = a.axis[2].window + column;
   A sum[Vectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < Vectors; ++v) sum[v].start(window + v * n, origin + v * n * step, step);
+  for (int v = 0; v < Vectors; ++v) sum[v].start(window + v * n, line.width_at);
   const int64_t* place = a.row_place;
   for (int64_t d = 0; d < line.depth_taps; ++d) {
     for (int64_t h = 0; h < line.height_taps; ++h) {
@@ -117,7 +116,7 @@ STRIATE_INLINE void padded_pixels(const ForwardArgs<T>& a, const Line<T>& line, 
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[v].take(load<vec<T, n>>(tap + v * n), at);
         at += line.width_at;
-        for (phase += line.width_at; phase >= step; phase -= step) ++ahead;
+        for (phase += a.axis[2].dilation; phase >= step; phase -= step) ++ahead;
       }
     }
   }
@@ -137,10 +136,9 @@ STRIATE_INLINE void padded_pixels(const ForwardArgs<T>& a, const Line<T>& line, 
     } else {
       for (int i = 0; i < used - v * n; ++i) to[i * a.out_stride[4]] = value[i];
     }
-    if (line.at)
-      sum[v].store_at(line.at + here * a.at_stride[4], a.at_stride[4],
-                      line.first_at + origin + static_cast<int64_t>(v) * n * step, step,
-                      used - v * n >= n ? n : static_cast<int>(used - v * n));
+    sum[v].store_place(a, line.place + here * a.at_stride[4], a.at_stride[4],
+                       line.first_at + (a.tap ? 0 : origin) + v * n * line.pixel_at, line.pixel_at,
+                       used - v * n >= n ? n : static_cast<int>(used - v * n));
   }
 }
 
@@ -160,6 +158,11 @@ void padded_line(const ForwardArgs<T>& a, const Line<T>& line, int64_t plane, in
 template <template <class, int> class A, class T>
 void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
+  if constexpr (A<T, 1>::kIsMean) {
+    const bool one_window = columns == 1 && rows == 1 && images == 1 && a.axis[0].in == 1 && a.axis[1].in == 1;
+    if (a.runs && one_window && a.divisor != 0 && a.axis[2].window[0].taps >= kLanes<T>)
+      return mean_planes_together(a, begin, end);
+  }
   int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
   const int64_t step = a.axis[2].stride * a.in_stride[4];
   if (a.rows) {
@@ -194,7 +197,7 @@ void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
 
 template <class T>
 void max_planes(const ForwardArgs<T>& a, int64_t begin, int64_t end) noexcept {
-  if (a.at)
+  if (a.at || a.tap)
     plane_lines<MaxAt>(a, begin, end);
   else
     plane_lines<Max>(a, begin, end);

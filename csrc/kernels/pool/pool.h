@@ -2,7 +2,7 @@
 //
 // Windows are cut to the input by the driver, one table an axis, so a kernel meets no padding:
 //
-//     input   |  0  1  2  3  4 |        window[0] = {first 0, taps 2}      (3 wide, stride 2, pad 1)
+//     input   |  0  1  2  3  4 |        window[0] = {first 0, taps 2, skipped 1}     (3 wide, stride 2, pad 1)
 //          [-----]                      window[1] = {first 1, taps 3}
 //                [-----]                window[2] = {first 3, taps 2}
 //                      [-----]          inner columns: 1 ... 2, their windows are whole
@@ -18,9 +18,10 @@
 namespace striate::pool {
 
 struct Window {
-  int32_t first;  // input position of the first tap inside
-  int32_t taps;   // how many lie inside
-  int32_t count;  // how many a mean counts
+  int32_t first;    // input position of the first tap inside
+  int32_t taps;     // how many lie inside
+  int32_t count;    // how many a mean counts
+  int32_t skipped;  // taps cut off before the first
 };
 
 constexpr int64_t kWindowMargin = 64;
@@ -34,7 +35,10 @@ template <class T>
 struct ForwardArgs {
   const T* in;
   T* out;
-  int64_t* at;  // null: nobody asks where a maximum is
+  // Where a maximum is: its flat position in the image, or the number of its tap in the kernel, which fits a
+  // byte. At most one of them is asked for.
+  int64_t* at;
+  uint8_t* tap;
   int64_t in_stride[5], out_stride[5], at_stride[5];
   int64_t n, c;
   Axis axis[3];
@@ -49,7 +53,20 @@ struct ForwardArgs {
   int64_t ring[2];       // the reach of a window in depth and height
   int64_t pitch, pad;    // pad: low side of the width
   T divisor;   // of a mean; 0: the product of the windows' counts
+  T factor;    // its inverse, if that is exact; else 0
 };
+
+/// Values over rows whose pixels are neighbours, in the input and in the output.
+template <class T>
+struct RowsArgs : ForwardArgs<T> {
+  const T* in_end;    // of the memory, if rows lie in it one behind another; null: read no element of other rows
+  const T* counts;    // of a mean whose windows differ: the elements that each column counts; else null
+  bool out_is_dense;  // lines lie one behind another
+  bool squares;       // all windows are 2 x 2, whole and apart
+  int64_t together;   // lines that go together; `rows` has room for them, `pitch` apart
+};
+
+constexpr int64_t kRowsColumns = 1024;  // of the output at a time; longer lines go one by one
 
 /// Gradient of a mean, lanes along the rows; the line is a row of the pool's input. (With stride 1, or channels
 /// in the lanes, the gradient is a sum over windows of grad: the mean kernels do it.)
@@ -58,21 +75,56 @@ struct SpreadArgs {
   const T* grad;
   T* out;
   int64_t grad_stride[5], out_stride[5];
+  const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
+  bool out_is_dense;       // lines lie one behind another
+  bool squares;            // windows are 2 x 2, whole and apart; and both arrays dense
   int64_t c;
   Axis axis[3];            // depth and height: for each input position the windows that see it;
                            // width: the pool's own windows
   int64_t pad;             // of the width, low side
-  T divisor;
+  T divisor, factor;       // factor: the inverse, if it is exact; else 0
   T* sums;                 // scratch: columns of grad, and kSpreadMargin + kernel on both sides
   T* row;                  // scratch: columns of out
 };
 
 constexpr int64_t kSpreadMargin = 64;
 
+/// Gradient of a maximum from the taps that won; no dilation. The line is a row of the pool's input: over
+/// (n, c, d, h) with pixels in the lanes, over (n, d, h) with channels in them (all innermost strides 1).
+template <class T>
+struct WinnersArgs {
+  const T* grad;
+  const uint8_t* tap;
+  T* out;
+  int64_t grad_stride[5], tap_stride[5], out_stride[5];
+  int64_t c;
+  Axis axis[3];  // for each input position the windows that see it
+  int64_t pad[3];
+  // Pixels only.
+  const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
+  const uint8_t* tap_end;
+  bool out_is_dense;       // lines lie one behind another
+  bool squares;            // windows are 2 x 2, whole and apart; pixels are neighbours in all arrays
+  // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners, each row with a margin
+  // on both sides, for the windows that see the lines which go together.
+  T* rows;
+  uint8_t* winners;
+  int64_t rows_size, most_rows, pitch, margin, together;
+  int32_t* start;  // [strides of height and width, multiplied, + 1]
+  T* row;  // scratch: columns of out
+};
+
 // Lines are rows of the output, over (n, c, d, h); lanes are pixels.
 template <class T>
 struct PlanesKernel {
   using Lines = void (*)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
+  Lines max, mean;
+};
+
+// Lines are rows of the output, as for planes.
+template <class T>
+struct RowsKernel {
+  using Lines = void (*)(const RowsArgs<T>&, int64_t begin, int64_t end) noexcept;
   Lines max, mean;
 };
 
@@ -87,11 +139,39 @@ struct ChannelsKernel {
 template <class T>
 struct SpreadKernel {
   void (*spread)(const SpreadArgs<T>&, int64_t begin, int64_t end) noexcept;
+  // to = from / (counts * lines), with a step each; a count_step of 0 is one count for all
+  void (*divide)(const T* from, int64_t from_step, const T* counts, int64_t count_step, T lines, int64_t count,
+                 T* to, int64_t to_step) noexcept;
+};
+
+template <class T>
+struct WinnersKernel {
+  void (*planes)(const WinnersArgs<T>&, int64_t begin, int64_t end) noexcept;
+  void (*channels)(const WinnersArgs<T>&, int64_t begin, int64_t end, int64_t c_begin, int64_t c_end) noexcept;
+};
+
+/// The same where rows are short, window by window; over whole images (n, c), of any strides.
+template <class T>
+using ScatterKernel = void (*)(const WinnersArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+struct ScatterTable {
+  ScatterKernel<float> f32;
+  ScatterKernel<double> f64;
+};
+
+struct WinnersTable {
+  WinnersKernel<float> f32;
+  WinnersKernel<double> f64;
 };
 
 struct PlanesTable {
   PlanesKernel<float> f32;
   PlanesKernel<double> f64;
+};
+
+struct RowsTable {
+  RowsKernel<float> f32;
+  RowsKernel<double> f64;
 };
 
 struct ChannelsTable {
@@ -107,5 +187,8 @@ struct SpreadTable {
 }  // namespace striate::pool
 
 STRIATE_KERNEL_TABLE(striate::pool::PlanesTable, pool_planes_table)
+STRIATE_KERNEL_TABLE(striate::pool::RowsTable, pool_rows_table)
 STRIATE_KERNEL_TABLE(striate::pool::ChannelsTable, pool_channels_table)
 STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)
+STRIATE_KERNEL_TABLE(striate::pool::WinnersTable, pool_winners_table)
+STRIATE_KERNEL_TABLE(striate::pool::ScatterTable, pool_scatter_table)

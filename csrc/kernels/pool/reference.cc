@@ -39,7 +39,7 @@ void for_each_tap(const PoolProblem& p, const Position& out, Body body) {
       in[i] = out[i] * axis.stride + tap[i] * axis.dilation - axis.pad;
       if (in[i] < 0 || in[i] >= axis.in) return;
     }
-    body(in);
+    body(in, tap);
   });
 }
 
@@ -69,19 +69,22 @@ void for_each_plane(const PoolProblem& p, Body body) {
 
 template <class T>
 void reference_max(const PoolProblem& p, const TensorView& input, const TensorView& output,
-                   const TensorView* indices) {
+                   const TensorView* places) {
   for_each_plane(p, [&](int64_t n, int64_t c) {
     for_each_position(extents(p, &PoolAxis::out), [&](const Position& out) {
       T best = -std::numeric_limits<T>::infinity();
-      int64_t best_at = -1;
-      for_each_tap(p, out, [&](const Position& in) {
+      int64_t best_at = -1, best_tap = 0;
+      for_each_tap(p, out, [&](const Position& in, const Position& tap) {
         const T value = element<T>(input, n, c, in);
         if (best_at >= 0 && !(value > best) && value == value) return;
         best = value;
         best_at = (in[0] * p.axis[1].in + in[1]) * p.axis[2].in + in[2];
+        best_tap = (tap[0] * p.axis[1].kernel + tap[1]) * p.axis[2].kernel + tap[2];
       });
       element<T>(output, n, c, out) = best == best ? best : std::numeric_limits<T>::quiet_NaN();
-      if (indices) element<int64_t>(*indices, n, c, out) = best_at;
+      if (places && places->dtype == DType::i64) element<int64_t>(*places, n, c, out) = best_at;
+      if (places && places->dtype == DType::u8)
+        element<uint8_t>(*places, n, c, out) = static_cast<uint8_t>(best_tap);
     });
   });
 }
@@ -91,7 +94,7 @@ void reference_mean(const PoolProblem& p, const TensorView& input, const TensorV
   for_each_plane(p, [&](int64_t n, int64_t c) {
     for_each_position(extents(p, &PoolAxis::out), [&](const Position& out) {
       T sum = 0;
-      for_each_tap(p, out, [&](const Position& in) { sum += element<T>(input, n, c, in); });
+      for_each_tap(p, out, [&](const Position& in, const Position&) { sum += element<T>(input, n, c, in); });
       element<T>(output, n, c, out) = sum / static_cast<T>(divisor_at(p, out));
     });
   });
@@ -105,7 +108,8 @@ void reference_mean_grad(const PoolProblem& p, const TensorView& grad_output,
                       [&](const Position& in) { element<T>(grad_input, n, c, in) = 0; });
     for_each_position(extents(p, &PoolAxis::out), [&](const Position& out) {
       const T share = element<T>(grad_output, n, c, out) / static_cast<T>(divisor_at(p, out));
-      for_each_tap(p, out, [&](const Position& in) { element<T>(grad_input, n, c, in) += share; });
+      for_each_tap(p, out,
+                   [&](const Position& in, const Position&) { element<T>(grad_input, n, c, in) += share; });
     });
   });
 }
@@ -127,12 +131,30 @@ void reference_max_grad(const TensorView& indices, const TensorView& grad_output
   });
 }
 
+template <class T>
+void reference_max_taps_grad(const PoolProblem& p, const TensorView& taps, const TensorView& grad_output,
+                             const TensorView& grad_input) {
+  for_each_plane(p, [&](int64_t n, int64_t c) {
+    for_each_position(extents(p, &PoolAxis::in),
+                      [&](const Position& in) { element<T>(grad_input, n, c, in) = 0; });
+    for_each_position(extents(p, &PoolAxis::out), [&](const Position& out) {
+      const int64_t winner = element<uint8_t>(taps, n, c, out);
+      for_each_tap(p, out, [&](const Position& in, const Position& tap) {
+        if ((tap[0] * p.axis[1].kernel + tap[1]) * p.axis[2].kernel + tap[2] == winner)
+          element<T>(grad_input, n, c, in) += element<T>(grad_output, n, c, out);
+      });
+    });
+  });
+}
+
 #define STRIATE_INSTANTIATE(T)                                                                        \
   template void reference_max<T>(const PoolProblem&, const TensorView&, const TensorView&,            \
                                  const TensorView*);                                                  \
   template void reference_mean<T>(const PoolProblem&, const TensorView&, const TensorView&);          \
   template void reference_mean_grad<T>(const PoolProblem&, const TensorView&, const TensorView&);     \
-  template void reference_max_grad<T>(const TensorView&, const TensorView&, const TensorView&);
+  template void reference_max_grad<T>(const TensorView&, const TensorView&, const TensorView&);         \
+  template void reference_max_taps_grad<T>(const PoolProblem&, const TensorView&, const TensorView&,    \
+                                           const TensorView&);
 STRIATE_INSTANTIATE(float)
 STRIATE_INSTANTIATE(double)
 #undef STRIATE_INSTANTIATE

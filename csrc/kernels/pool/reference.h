@@ -7,10 +7,10 @@
 
 namespace striate::pool {
 
-/// `indices` may be null.
+/// `places` may be null; int64 positions or uint8 taps.
 template <class T>
 void reference_max(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                   const TensorView* indices);
+                   const TensorView* places);
 template <class T>
 void reference_mean(const PoolProblem& problem, const TensorView& input, const TensorView& output);
 template <class T>
@@ -21,5 +21,10 @@ void reference_mean_grad(const PoolProblem& problem, const TensorView& grad_outp
 template <class T>
 void reference_max_grad(const TensorView& indices, const TensorView& grad_output,
                         const TensorView& grad_input);
+
+/// `taps` (uint8) are numbers of the kernel's taps; those that no window has, or lie outside, add nothing.
+template <class T>
+void reference_max_taps_grad(const PoolProblem& problem, const TensorView& taps, const TensorView& grad_output,
+                             const TensorView& grad_input);
 
 }  // namespace striate::pool

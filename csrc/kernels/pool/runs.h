@@ -16,24 +16,38 @@ STRIATE_INLINE auto high_half(V v, indices<I...>) {
   return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) + I)...);
 }
 
+template <class T, int N>
+struct RunMax {
+  using Where = typename mask_of<T>::type;
+  vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+  vec<Where, N> where{};
+
+  STRIATE_INLINE void take(vec<T, N> v, vec<Where, N> here) {
+    where = v > value ? here : where;
+    where = v != v ? here : where;
+    value = v > value ? v : value;
+    value = v != v ? v : value;
+  }
+};
+
 // The better of two maxima found in any order: the first of equals, but the last NaN.
 template <class T, int N>
-STRIATE_INLINE MaxAt<T, N> better(const MaxAt<T, N>& a, const MaxAt<T, N>& b) {
+STRIATE_INLINE RunMax<T, N> better(const RunMax<T, N>& a, const RunMax<T, N>& b) {
   const auto wins = (b.value > a.value) | ((b.value == a.value) & (b.where < a.where)) |
                     ((b.value != b.value) & ((a.value == a.value) | (b.where > a.where)));
-  MaxAt<T, N> best;
+  RunMax<T, N> best;
   best.value = wins ? b.value : a.value;
   best.where = wins ? b.where : a.where;
   return best;
 }
 
 template <class T, int N>
-STRIATE_INLINE MaxAt<T, 1> best_lane(const MaxAt<T, N>& all) {
+STRIATE_INLINE RunMax<T, 1> best_lane(const RunMax<T, N>& all) {
   if constexpr (N == 1) {
     return all;
   } else {
     using half = typename make_indices<N / 2>::type;
-    MaxAt<T, N / 2> low, high;
+    RunMax<T, N / 2> low, high;
     low.value = low_half(all.value, half{});
     low.where = low_half(all.where, half{});
     high.value = high_half(all.value, half{});
@@ -44,11 +58,11 @@ STRIATE_INLINE MaxAt<T, 1> best_lane(const MaxAt<T, N>& all) {
 
 // `best.where` counts from the window's first tap, like `at`.
 template <class T, int N>
-STRIATE_INLINE void take_run(const T* from, int64_t count, int32_t at, MaxAt<T, 1>& best) {
+STRIATE_INLINE void take_run(const T* from, int64_t count, int32_t at, RunMax<T, 1>& best) {
   using Where = typename mask_of<T>::type;
   int64_t i = 0;
   if (count >= 2 * N) {
-    MaxAt<T, N> part[2];
+    RunMax<T, N> part[2];
     vec<Where, N> here{};
     for (int lane = 0; lane < N; ++lane) here[lane] = at + lane;
     for (int k = 0; k < 2; ++k) {
@@ -58,17 +72,11 @@ STRIATE_INLINE void take_run(const T* from, int64_t count, int32_t at, MaxAt<T, 
     for (i = 2 * N; i + 2 * N <= count; i += 2 * N) {
       here += 2 * N;
 #pragma GCC unroll 2
-      for (int k = 0; k < 2; ++k) {
-        const vec<T, N> v = load<vec<T, N>>(from + i + k * N);
-        part[k].where = v > part[k].value ? here + k * N : part[k].where;
-        part[k].where = v != v ? here + k * N : part[k].where;
-        part[k].value = v > part[k].value ? v : part[k].value;
-        part[k].value = v != v ? v : part[k].value;
-      }
+      for (int k = 0; k < 2; ++k) part[k].take(load<vec<T, N>>(from + i + k * N), here + k * N);
     }
     best = better<T, 1>(best, best_lane<T, N>(better<T, N>(part[0], part[1])));
   }
-  for (; i < count; ++i) best.take(load<vec<T, 1>>(from + i), at + static_cast<int32_t>(i));
+  for (; i < count; ++i) best.take(vec<T, 1>{from[i]}, vec<Where, 1>{static_cast<Where>(at + i)});
 }
 
 template <class T, int N>
@@ -86,11 +94,56 @@ STRIATE_INLINE T sum_run(const T* from, int64_t count) {
   return total;
 }
 
+// Means over the whole of `N` planes at a time, as many as a vector has lanes: a vector of sums each, which one
+// transposition turns into sums of the planes. `count` elements from `from` on.
+template <class T>
+STRIATE_INLINE native<T> sum_planes(const T* const (&from)[kLanes<T>], int64_t count) {
+  constexpr int n = kLanes<T>;
+  native<T> sum[n] = {};
+  int64_t i = 0;
+  for (; i + n <= count; i += n)
+#pragma GCC unroll 16
+    for (int k = 0; k < n; ++k) sum[k] += load<native<T>>(from[k] + i);
+  if (i < count) {  // once more the last vector, without what is counted already
+    native<T> fresh{};
+    for (int lane = 0; lane < n; ++lane) fresh[lane] = lane >= n - (count - i) ? T(1) : T(0);
+#pragma GCC unroll 16
+    for (int k = 0; k < n; ++k) {
+      const native<T> last = load<native<T>>(from[k] + count - n);
+      sum[k] += fresh != 0 ? last : native<T>{};
+    }
+  }
+  transpose<T, n>(sum);
+  native<T> total = sum[0];
+#pragma GCC unroll 16
+  for (int k = 1; k < n; ++k) total += sum[k];
+  return total;
+}
+
+// Lines are planes, each of one window that is a run of neighbours. The last group repeats
+// its last plane: all are added up in one order.
+template <class T>
+void mean_planes_together(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
+  constexpr int n = kLanes<T>;
+  const Window& w = a.axis[2].window[0];
+  for (int64_t i = begin; i < end; i += n) {
+    const T* from[n];
+    T* to[n];
+    for (int k = 0; k < n; ++k) {
+      const int64_t plane = smaller(i + k, end - 1), image = plane / a.c, c = plane % a.c;
+      from[k] = a.in + image * a.in_stride[0] + c * a.in_stride[1] + w.first;
+      to[k] = a.out + image * a.out_stride[0] + c * a.out_stride[1];
+    }
+    const native<T> mean = sum_planes<T>(from, w.taps) / a.divisor;
+    for (int k = 0; k < n; ++k) *to[k] = mean[k];
+  }
+}
+
 template <bool IsMean, class T>
 void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
   const Window& w = a.axis[2].window[column];
   const T* from = line.in + w.first;
-  MaxAt<T, 1> best;
+  RunMax<T, 1> best;
   T total = 0;
   for (int64_t d = 0; d < line.depth_taps; ++d)
     for (int64_t h = 0; h < line.height_taps; ++h) {
@@ -102,8 +155,16 @@ void run_pixel(const ForwardArgs<T>& a, const Line<T>& line, int64_t column) {
             tap, w.taps,
             static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at, best);
     }
-  line.out[column * a.out_stride[4]] = IsMean ? total / divisor_of(a, line, w) : best.result(0)[0];
-  if (line.at) line.at[column * a.at_stride[4]] = line.first_at + w.first + best.where[0];
+  T& out = line.out[column * a.out_stride[4]];
+  if constexpr (IsMean) {
+    out = total / divisor_of(a, line, w);
+    return;
+  }
+  out = best.value[0] != best.value[0] ? kNan<T> : best.value[0];
+  const int64_t place = line.first_at + place_of(a, w) + best.where[0];
+  const int64_t to = line.place + column * a.at_stride[4];
+  if (a.at) a.at[to] = place;
+  if (a.tap) a.tap[to] = static_cast<uint8_t>(place);
 }
 
 }  // namespace

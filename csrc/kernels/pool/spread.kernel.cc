@@ -11,35 +11,37 @@ namespace {
 using pool::SpreadArgs;
 using pool::Window;
 
+// The sum of the rows of grad that see a line; lanes past the end are zero again afterwards.
 template <class T>
 void add_rows(const SpreadArgs<T>& a, const T* grad, const Window& depth, const Window& height, T* sums) {
   constexpr int n = kLanes<T>;
   using V = native<T>;
   const int64_t columns = a.axis[2].out, step = a.grad_stride[4];
+  const int64_t down = a.grad_stride[3], in = a.grad_stride[2];
+  int64_t whole = step == 1 ? columns : 0;
+  if (a.grad_end) whole = a.grad_end - (grad + (depth.taps - 1) * in + (height.taps - 1) * down);
   int64_t w = 0;
-  if (step == 1)
-    for (; w + n <= columns; w += n) {
-      V sum{};
-      for (int64_t d = 0; d < depth.taps; ++d)
-        for (int64_t h = 0; h < height.taps; ++h)
-          sum += load<V>(grad + d * a.grad_stride[2] + h * a.grad_stride[3] + w);
-      store(sums + w, sum / a.divisor);
-    }
+  for (; w < columns && w + n <= whole; w += n) {
+    V sum{};
+    for (int64_t d = 0; d < depth.taps; ++d)
+      for (int64_t h = 0; h < height.taps; ++h) sum += load<V>(grad + d * in + h * down + w);
+    store(sums + w, sum / a.divisor);
+  }
   for (; w < columns; ++w) {
     T sum = 0;
     for (int64_t d = 0; d < depth.taps; ++d)
-      for (int64_t h = 0; h < height.taps; ++h)
-        sum += grad[d * a.grad_stride[2] + h * a.grad_stride[3] + w * step];
+      for (int64_t h = 0; h < height.taps; ++h) sum += grad[d * in + h * down + w * step];
     sums[w] = sum / a.divisor;
   }
+  store(sums + columns, V{});
 }
 
 STRIATE_INLINE int64_t floor_half(int64_t value) { return value >> 1; }
 
 // Stride 2: even and odd pixels see a fixed number of windows each; vectors of both are zipped. `sums` is
-// zero on both sides, so no pixel is special.
+// zero on both sides, so no pixel is special. `whole`: elements of `row` that may be written.
 template <class T>
-void spread_pairs(const SpreadArgs<T>& a, const T* sums, T* row) {
+void spread_pairs(const SpreadArgs<T>& a, const T* sums, int64_t whole, T* row) {
   constexpr int n = kLanes<T>;
   using V = native<T>;
   using order = typename make_indices<n>::type;
@@ -49,18 +51,41 @@ void spread_pairs(const SpreadArgs<T>& a, const T* sums, T* row) {
     high[phase] = floor_half(phase + a.pad);
     low[phase] = floor_half(phase + a.pad - kernel + 2);
   }
-  int64_t j = 0;
-  for (; 2 * (j + n) <= columns; j += n) {
+  for (int64_t j = 0; 2 * j < columns; j += n) {
     V part[2] = {};
     for (int phase = 0; phase < 2; ++phase)
       for (int64_t m = low[phase]; m <= high[phase]; ++m) part[phase] += load<V>(sums + j + m);
-    store(row + 2 * j, zip_low(part[0], part[1], order{}));
-    store(row + 2 * j + n, zip_high(part[0], part[1], order{}));
+    const V first = zip_low(part[0], part[1], order{}), second = zip_high(part[0], part[1], order{});
+    if (2 * (j + n) <= whole) {
+      store(row + 2 * j, first);
+      store(row + 2 * j + n, second);
+    } else {
+      T rest[2 * n];
+      store(rest, first);
+      store(rest + n, second);
+      for (int64_t w = 2 * j; w < columns; ++w) row[w] = rest[w - 2 * j];
+    }
   }
-  for (int64_t w = 2 * j; w < columns; ++w) {
-    T sum = 0;
-    for (int64_t m = low[w % 2]; m <= high[w % 2]; ++m) sum += sums[w / 2 + m];
-    row[w] = sum;
+}
+
+// Windows that do not overlap: a pixel has one share or, in a gap, none.
+template <class T>
+void spread_apart(const SpreadArgs<T>& a, const T* sums, int64_t whole, T* row) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  int64_t done = 0;
+  for (int64_t ow = 0; ow <= a.axis[2].out; ++ow) {
+    const bool is_window = ow < a.axis[2].out;
+    const Window& window = a.axis[2].window[ow];
+    const int64_t first = is_window ? window.first : a.axis[2].in;
+    for (; done < first; ++done) row[done] = 0;
+    if (!is_window) return;
+    const V share = broadcast<V>(sums[ow]);
+    const int64_t end = first + window.taps;
+    int64_t i = first;
+    for (; i < end && i + n <= whole; i += n) store(row + i, share);
+    for (; i < end; ++i) row[i] = sums[ow];
+    done = end;
   }
 }
 
@@ -78,33 +103,105 @@ void spread_wide(const SpreadArgs<T>& a, const T* sums, T* row) {
   }
 }
 
+// Windows of 2 x 2 apart, on rows that touch: a row of shares becomes two of pixels.
+template <class T>
+void spread_squares(const SpreadArgs<T>& a, const T* grad, int64_t lines, const T* grad_end, const T* out_end,
+                    T* out) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  using order = typename make_indices<n>::type;
+  const int64_t columns = a.axis[2].in, shares = a.axis[2].out;
+  for (int64_t line = 0; line < lines; ++line, out += columns) {
+    int64_t j = 0;
+    for (; 2 * j < columns && out + 2 * (j + n) <= out_end && grad + j + n <= grad_end; j += n) {
+      const V from = load<V>(grad + j);
+      const V share = a.factor != 0 ? from * a.factor : from / a.divisor;
+      store(out + 2 * j, zip_low(share, share, order{}));
+      store(out + 2 * j + n, zip_high(share, share, order{}));
+    }
+    for (; j < shares; ++j) out[2 * j] = out[2 * j + 1] = grad[j] / a.divisor;
+    if (2 * shares < columns) out[columns - 1] = 0;
+  }
+}
+
+template <class T>
+STRIATE_INLINE void copy_row(const T* from, int64_t count, int64_t whole, T* to) {
+  constexpr int n = kLanes<T>;
+  int64_t i = 0;
+  for (; i < count && i + n <= whole; i += n) store(to + i, load<native<T>>(from + i));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 template <class T>
 void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   T* sums = a.sums + pool::kSpreadMargin + a.axis[2].kernel;
   for (T* at = a.sums; at < sums; ++at) *at = 0;
   for (int64_t i = 0; i < pool::kSpreadMargin + a.axis[2].kernel; ++i) sums[a.axis[2].out + i] = 0;
+  const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
+  int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;
+  const T* last = nullptr;  // the line before, if its windows are the same
   for (int64_t i = begin; i < end; ++i) {
-    const int64_t h = i % rows, d = i / rows % images, plane = i / rows / images;
     const int64_t n = plane / a.c, c = plane % a.c;
     const Window& wd = a.axis[0].window[d];
     const Window& wh = a.axis[1].window[h];
     T* out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
     T* row = a.out_stride[4] == 1 ? out : a.row;
-    add_rows(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
-                    wh.first * a.grad_stride[3],
-             wd, wh, sums);
-    if (a.axis[2].stride == 2)
-      spread_pairs(a, sums, row);
-    else
-      spread_wide(a, sums, row);
+    const int64_t whole = out_end ? out_end - out : columns;
+    if (a.squares && h < 2 * a.axis[1].out) {
+      const int64_t lines = smaller<int64_t>(2 - h % 2, end - i);
+      spread_squares(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
+                            wh.first * a.grad_stride[3],
+                     lines, a.grad_end, out_end, out);
+      i += lines - 1;
+      h += lines - 1;
+    } else if (last) {
+      if (row != last) copy_row(last, columns, whole, row);
+    } else {
+      add_rows(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
+                      wh.first * a.grad_stride[3],
+               wd, wh, sums);
+      if (a.axis[2].stride == 2)
+        spread_pairs(a, sums, whole, row);
+      else if (a.axis[2].stride >= a.axis[2].kernel)
+        spread_apart(a, sums, whole, row);
+      else
+        spread_wide(a, sums, row);
+    }
     if (row != out)
       for (int64_t w = 0; w < columns; ++w) out[w * a.out_stride[4]] = row[w];
+    if (++h == rows) {
+      h = 0;
+      last = nullptr;
+      if (++d == images) {
+        d = 0;
+        ++plane;
+      }
+    } else if (!a.squares) {
+      const Window& next = a.axis[1].window[h];
+      last = next.first == wh.first && next.taps == wh.taps ? row : nullptr;
+    }
   }
+}
+
+// A row of grad divided by what each of its windows counts.
+template <class T>
+void divide(const T* from, int64_t from_step, const T* counts, int64_t count_step, T lines, int64_t count,
+            T* to, int64_t to_step) noexcept {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  int64_t i = 0;
+  if (from_step == 1 && to_step == 1)
+    for (; i + n <= count; i += n) {
+      const V divisor = count_step == 1 ? load<V>(counts + i) : broadcast<V>(*counts);
+      store(to + i, load<V>(from + i) / (divisor * lines));
+    }
+  for (; i < count; ++i) to[i * to_step] = from[i * from_step] / (counts[i * count_step] * lines);
 }
 
 }  // namespace
 
-constinit const pool::SpreadTable pool_spread_table = {{spread<float>}, {spread<double>}};
+constinit const pool::SpreadTable pool_spread_table = {{spread<float>, divide<float>},
+                                                       {spread<double>, divide<double>}};
 
 }  // namespace striate::STRIATE_ISA

@@ -34,20 +34,38 @@ struct Max {
   static constexpr int kLanesHere = N;
   static constexpr bool kIsMean = false;
   vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
-  vec<typename mask_of<T>::type, N> nan{};
+  vec<typename mask_of<T>::type, N> ordered = ~vec<typename mask_of<T>::type, N>{};
 
-  STRIATE_INLINE void start(const Window*, int32_t, int32_t) {}
-  // A comparison with NaN is false, so `value` never is one.
+  STRIATE_INLINE void start(const Window*, int32_t) {}
+  // `value` never is a NaN: the comparison is false, and the larger of the two the second.
   STRIATE_INLINE void take(vec<T, N> v, int32_t) {
     value = v > value ? v : value;
-    nan |= v != v;
+    ordered &= v == v;
+  }
+  STRIATE_INLINE void take_pair(vec<T, N> v, vec<T, N> w, int32_t, int32_t) {
+    value = v > value ? v : value;
+    value = w > value ? w : value;
+    ordered &= (v <= w) | (v > w);  // one comparison for both
   }
   template <class D>
   STRIATE_INLINE vec<T, N> result(D) const {
-    return nan ? vec<T, N>{} + kNan<T> : value;
+    return ordered ? value : vec<T, N>{} + kNan<T>;
   }
-  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t, int = N) const {}
+  STRIATE_INLINE void store_place(const ForwardArgs<T>&, int64_t, int64_t, int64_t, int64_t, int = N) const {}
 };
+
+// The low byte of every lane.
+template <class V, int... I>
+STRIATE_INLINE auto low_bytes(V v, indices<I...>) {
+  constexpr int n = static_cast<int>(sizeof...(I));
+  if constexpr (STRIATE_VECTOR_BYTES == 64) {
+    return __builtin_convertvector(v, vec<uint8_t, n>);
+  } else {
+    constexpr int item = static_cast<int>(sizeof v) / n;
+    const auto bytes = reinterpret_cast<vec<uint8_t, static_cast<int>(sizeof v)>>(v);
+    return __builtin_shufflevector(bytes, bytes, (I * item)...);
+  }
+}
 
 template <class T, int N>
 struct MaxAt {
@@ -56,35 +74,62 @@ struct MaxAt {
   using Lanes = MaxAt<T, M>;
   using Where = typename mask_of<T>::type;
   static constexpr int kLanesHere = N;
-  vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
   static constexpr bool kIsMean = false;
-  vec<Where, N> where{};  // relative to the window's first tap
+  vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
+  vec<Where, N> where{};  // relative to the window's first tap; grows from tap to tap
+  vec<Where, N> nan{};    // the same for the last NaN, plus one
 
   // In padded rows, `where` counts from the first tap of all, which may lie in the padding.
-  STRIATE_INLINE void start(const Window* window, int32_t origin, int32_t step) {
+  STRIATE_INLINE void start(const Window* window, int32_t width_at) {
+    if (window->skipped == 0) return;  // none of the later ones skips more
     Where lane[N];
-    for (int i = 0; i < N; ++i) lane[i] = window[i].first - origin - i * step;
+    for (int i = 0; i < N; ++i) lane[i] = window[i].skipped * width_at;
     where = load<vec<Where, N>>(lane);
   }
+  // After a NaN `value` and `where` are of no use.
   STRIATE_INLINE void take(vec<T, N> v, int32_t at) {
+    const auto wins = ~(v <= value);
     const vec<Where, N> here = vec<Where, N>{} + static_cast<Where>(at);
-    where = v > value ? here : where;
-    where = v != v ? here : where;
+    where = later(wins, here, where);
+    nan = later(v != v, here + 1, nan);
     value = v > value ? v : value;
-    value = v != v ? v : value;
+  }
+  STRIATE_INLINE void take_pair(vec<T, N> v, vec<T, N> w, int32_t v_at, int32_t w_at) {
+    take(v, v_at);
+    take(w, w_at);
   }
   template <class D>
   STRIATE_INLINE vec<T, N> result(D) const {
-    return value != value ? vec<T, N>{} + kNan<T> : value;
+    return nan != 0 ? vec<T, N>{} + kNan<T> : value;
   }
-  STRIATE_INLINE void store_at(int64_t* to, int64_t to_step, int64_t first, int64_t lane_step,
-                               int used = N) const {
+  // Places of a vector, `to_step` elements apart; `used` of its lanes.
+  STRIATE_INLINE void store_place(const ForwardArgs<T>& a, int64_t to, int64_t to_step, int64_t first,
+                                  int64_t lane_step, int used = N) const {
+    const vec<Where, N> place = nan != 0 ? nan - 1 : where;
+    if (N > 1 && a.tap && to_step == 1 && used == N) {
+      store(a.tap + to, low_bytes(place + static_cast<Where>(first), typename make_indices<N>::type{}));
+      return;
+    }
     Where lane[N];
-    store(lane, where);
-    if (to_step == 1 && used == N) {
-      for (int i = 0; i < N; ++i) to[i] = first + i * lane_step + lane[i];
+    store(lane, place);
+    if (a.tap) {
+      for (int i = 0; i < used; ++i)
+        a.tap[to + i * to_step] = static_cast<uint8_t>(first + lane[i]);  // lane_step is 0
+    } else if (to_step == 1 && used == N) {
+      for (int i = 0; i < N; ++i) a.at[to + i] = first + i * lane_step + lane[i];
     } else {
-      for (int i = 0; i < used; ++i) to[i * to_step] = first + i * lane_step + lane[i];
+      for (int i = 0; i < used; ++i) a.at[to + i * to_step] = first + i * lane_step + lane[i];
+    }
+  }
+
+ private:
+  // Places only grow, so where there is a maximum of integers no selection is needed.
+  static STRIATE_INLINE vec<Where, N> later(vec<Where, N> wins, vec<Where, N> here, vec<Where, N> best) {
+    if constexpr (STRIATE_VECTOR_BYTES == 64 || sizeof(Where) == 8) {
+      return wins ? here : best;
+    } else {
+      const vec<Where, N> candidate = wins & here;
+      return candidate > best ? candidate : best;
     }
   }
 };
@@ -98,13 +143,17 @@ struct Mean {
   static constexpr bool kIsMean = true;
   vec<T, N> value{};
 
-  STRIATE_INLINE void start(const Window*, int32_t, int32_t) {}
+  STRIATE_INLINE void start(const Window*, int32_t) {}
   STRIATE_INLINE void take(vec<T, N> v, int32_t) { value += v; }
+  STRIATE_INLINE void take_pair(vec<T, N> v, vec<T, N> w, int32_t, int32_t) {
+    value += v;
+    value += w;
+  }
   template <class D>
   STRIATE_INLINE vec<T, N> result(D divisor) const {
     return value / divisor;
   }
-  STRIATE_INLINE void store_at(int64_t*, int64_t, int64_t, int64_t, int = N) const {}
+  STRIATE_INLINE void store_place(const ForwardArgs<T>&, int64_t, int64_t, int64_t, int64_t, int = N) const {}
 };
 
 // ---- the walk ---------------------------------------------------------------------------------------
@@ -114,11 +163,13 @@ template <class T>
 struct Line {
   const T* in;  // first tap of depth and height, column 0
   T* out;
-  int64_t* at;
-  int64_t first_at;  // flat position of `in` in its image
   int64_t depth_taps, height_taps;
   int64_t depth_step, height_step, width_step;  // elements between taps
-  int32_t depth_at, height_at, width_at;        // flat positions between taps
+  // The place of a maximum, counted in positions or in taps (ForwardArgs): of `in`, from tap to tap, from
+  // pixel to pixel; and the element of the array of places that the line begins with.
+  int64_t first_at;
+  int32_t depth_at, height_at, width_at;
+  int64_t pixel_at, place;
   T count;  // of depth and height
 };
 
@@ -130,13 +181,20 @@ STRIATE_INLINE void walk(const Line<typename A::Element>& line, const typename A
     for (int64_t h = 0; h < line.height_taps; ++h) {
       const auto* tap = from + d * line.depth_step + h * line.height_step;
       int32_t at = static_cast<int32_t>(d) * line.depth_at + static_cast<int32_t>(h) * line.height_at;
-      for (int64_t w = 0; w < width_taps; ++w) {
+      int64_t w = 0;
+      for (; w + 2 <= width_taps; w += 2) {
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v)
-          sum[v].take(load_strided<Step, n>(tap + v * n * lane_step, lane_step), at);
-        tap += line.width_step;
-        at += line.width_at;
+          sum[v].take_pair(load_strided<Step, n>(tap + v * n * lane_step, lane_step),
+                           load_strided<Step, n>(tap + line.width_step + v * n * lane_step, lane_step), at,
+                           at + line.width_at);
+        tap += 2 * line.width_step;
+        at += 2 * line.width_at;
       }
+      if (w == width_taps) continue;
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)
+        sum[v].take(load_strided<Step, n>(tap + v * n * lane_step, lane_step), at);
     }
   }
 }
@@ -144,6 +202,12 @@ STRIATE_INLINE void walk(const Line<typename A::Element>& line, const typename A
 template <class T>
 STRIATE_INLINE T divisor_of(const ForwardArgs<T>& a, const Line<T>& line, const Window& w) {
   return a.divisor != 0 ? a.divisor : line.count * static_cast<T>(w.count);
+}
+
+// The place of a window's first tap inside, within its line.
+template <class T>
+STRIATE_INLINE int64_t place_of(const ForwardArgs<T>& a, const Window& w) {
+  return a.tap ? w.skipped : w.first;
 }
 
 template <class T>
@@ -155,17 +219,25 @@ STRIATE_INLINE Line<T> line_at(const ForwardArgs<T>& a, int64_t n, int64_t c, in
   line.in = a.in + n * a.in_stride[0] + c * a.in_stride[1] + wd.first * a.in_stride[2] +
             wh.first * a.in_stride[3];
   line.out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
-  line.at = a.at ? a.at + n * a.at_stride[0] + c * a.at_stride[1] + d * a.at_stride[2] + h * a.at_stride[3]
-                 : nullptr;
-  line.first_at = wd.first * image + wh.first * row;
   line.depth_taps = wd.taps;
   line.height_taps = wh.taps;
   line.depth_step = a.axis[0].dilation * a.in_stride[2];
   line.height_step = a.axis[1].dilation * a.in_stride[3];
   line.width_step = a.axis[2].dilation * a.in_stride[4];
-  line.depth_at = static_cast<int32_t>(a.axis[0].dilation * image);
-  line.height_at = static_cast<int32_t>(a.axis[1].dilation * row);
-  line.width_at = static_cast<int32_t>(a.axis[2].dilation);
+  line.place = n * a.at_stride[0] + c * a.at_stride[1] + d * a.at_stride[2] + h * a.at_stride[3];
+  if (a.tap) {
+    line.first_at = (wd.skipped * a.axis[1].kernel + wh.skipped) * a.axis[2].kernel;
+    line.depth_at = static_cast<int32_t>(a.axis[1].kernel * a.axis[2].kernel);
+    line.height_at = static_cast<int32_t>(a.axis[2].kernel);
+    line.width_at = 1;
+    line.pixel_at = 0;
+  } else {
+    line.first_at = wd.first * image + wh.first * row;
+    line.depth_at = static_cast<int32_t>(a.axis[0].dilation * image);
+    line.height_at = static_cast<int32_t>(a.axis[1].dilation * row);
+    line.width_at = static_cast<int32_t>(a.axis[2].dilation);
+    line.pixel_at = a.axis[2].stride;
+  }
   line.count = static_cast<T>(static_cast<int64_t>(wd.count) * wh.count);
   return line;
 }

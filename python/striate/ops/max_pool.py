@@ -22,11 +22,21 @@ from .arguments import (
 # kernel_size, stride, padding, dilation and ceil_mode, as `_core` takes them
 Window = tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], bool]
 
+# Where a maximum is, is told by its index in the image, or by the number of its tap in the window:
+# one byte instead of eight, for gradients. Where taps do not serve, `_core` gives indices instead.
 
-@primitive(extra=("indices", "format"))
-def _pool(op: str, input: Any, window: Window, record: bool, memory_format: Any, out: Any) -> Any:
-    output, indices = _core.max_pool_forward(op, input, *window, record, memory_format, out)
-    return output, indices, format_of(input)
+
+@primitive(extra=("places", "format"))
+def _pool(
+    op: str, input: Any, window: Window, wanted: str | None, memory_format: Any, out: Any
+) -> Any:
+    places: Any
+    if wanted == "taps":
+        output, places = _core.max_pool_with_taps(op, input, *window, memory_format, out)
+    else:
+        indices = wanted == "indices"
+        output, places = _core.max_pool_forward(op, input, *window, indices, memory_format, out)
+    return output, places, format_of(input)
 
 
 @primitive
@@ -37,6 +47,15 @@ def _pool_grad(
 
 
 @primitive
+def _taps_grad(
+    op: str, input_shape: Any, taps: Any, grad_output: Any, window: Window, memory_format: Any
+) -> Any:
+    return _core.max_pool_taps_grad(
+        op, input_shape, taps, grad_output, *window, memory_format, None
+    )
+
+
+@primitive
 def _winners(op: str, input: Any, indices: Any) -> Any:
     """The elements of `input` at the indices of a max pool: the transpose of `_pool_grad`."""
     planes = input.reshape(*input.shape[:2], -1)
@@ -44,9 +63,21 @@ def _winners(op: str, input: Any, indices: Any) -> Any:
     return np.take_along_axis(planes, flat, 2).reshape(indices.shape)
 
 
+def _indices_of(taps: Any, input_shape: Any, window: Window) -> Any:
+    kernel, stride, padding, dilation, _ = window
+    at = []
+    for axis, tap in enumerate(np.unravel_index(taps, kernel)):
+        first = np.arange(taps.shape[2 + axis]) * stride[axis] - padding[axis][0]
+        later = (1,) * (taps.ndim - 3 - axis)
+        at.append(first.reshape(-1, *later) + tap * dilation[axis])
+    return np.ravel_multi_index(tuple(at), input_shape[2:])
+
+
 @_pool.vjp("input")
-def _(grad: Any, op: str, input_shape: Any, indices: Any, format: Any) -> Any:
-    return _pool_grad(op, input_shape, indices, grad, format, None)
+def _(grad: Any, op: str, input_shape: Any, places: Any, window: Window, format: Any) -> Any:
+    if places.dtype == np.uint8:
+        return _taps_grad(op, input_shape, places, grad, window, format)
+    return _pool_grad(op, input_shape, places, grad, format, None)
 
 
 @_winners.vjp("input")
@@ -55,6 +86,11 @@ def _(grad: Any, op: str, input_shape: Any, indices: Any) -> Any:
 
 
 _pool_grad.vjp("grad_output")(lambda grad, op, indices: _winners(op, grad, indices))
+
+
+@_taps_grad.vjp("grad_output")
+def _(grad: Any, op: str, input_shape: Any, taps: Any, window: Window) -> Any:
+    return _winners(op, grad, _indices_of(taps, input_shape, window))
 
 
 def _max_pool(
@@ -81,9 +117,9 @@ def _max_pool(
     )
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, input)
-    wanted = return_indices or is_recording(input)
-    output, indices, _ = _pool(op, input, window, wanted, memory_format, out)
-    return (output, indices) if return_indices else output
+    wanted = "indices" if return_indices else "taps" if is_recording(input) else None
+    output, places, _ = _pool(op, input, window, wanted, memory_format, out)
+    return (output, places) if return_indices else output
 
 
 def _max_pool_input_grad(

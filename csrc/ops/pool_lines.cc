@@ -1,0 +1,257 @@
+#include "ops/pool_lines.h"
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/parallel.h"
+#include "base/scratch.h"
+
+namespace striate {
+namespace {
+
+// Kernels keep the place of a tap, relative to the window's first, in 32 bits.
+std::string reach_declines(const PoolProblem& p) {
+  double reach = 0;
+  for (const PoolAxis& axis : p.axis)
+    reach = reach * static_cast<double>(axis.in) + static_cast<double>((axis.kernel - 1) * axis.dilation);
+  if (reach >= 0x7fffffff) return concat("a window that reaches over ", reach, " elements");
+  return {};
+}
+
+int64_t reach_of(const PoolAxis& axis) { return (axis.kernel - 1) * axis.dilation + 1; }
+
+// Lanes go along the window rather than from pixel to pixel.
+bool windows_are_runs(const PoolProblem& p, const TensorView& input) {
+  const PoolAxis& w = p.axis[2];
+  return input.stride[kW] == 1 && w.dilation == 1 && w.kernel >= 16 && (w.out < 8 || w.stride > 2);
+}
+
+constexpr double kTaskWork = 32e3;
+
+// Calls body(begin, end, worker) for even blocks of lines.
+template <class Body>
+void for_line_blocks(int64_t lines, int64_t blocks, int workers, Body body) {
+  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+    body(lines * block / blocks, lines * (block + 1) / blocks, worker);
+  });
+}
+
+// Columns in the middle whose windows have all their taps.
+void set_inner(std::span<const pool::Window> windows, int64_t kernel, int64_t& begin, int64_t& end) {
+  const auto whole = [&](const pool::Window& w) { return w.taps == kernel; };
+  const auto first = std::find_if(windows.begin(), windows.end(), whole);
+  begin = first - windows.begin();
+  end = std::find_if_not(first, windows.end(), whole) - windows.begin();
+}
+
+template <class T>
+pool::ForwardArgs<T> forward_args(const PoolWork<T>& work) {
+  const PoolProblem& p = work.problem;
+  pool::ForwardArgs<T> a{};
+  a.in = work.input.template as<T>();
+  a.out = work.output.template as<T>();
+  if (work.places && work.places->dtype == DType::i64) a.at = work.places->template as<int64_t>();
+  if (work.places && work.places->dtype == DType::u8) a.tap = work.places->template as<uint8_t>();
+  for (size_t i = 0; i < 5; ++i) {
+    a.in_stride[i] = work.input.stride[i];
+    a.out_stride[i] = work.output.stride[i];
+    if (work.places) a.at_stride[i] = work.places->stride[i];
+  }
+  a.n = p.n;
+  a.c = p.c;
+  for (size_t i = 0; i < 3; ++i) {
+    const PoolAxis& axis = p.axis[i];
+    a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, work.windows[i].data()};
+  }
+  const PoolAxis& w = p.axis[2];
+  set_inner({work.windows[2].data(), static_cast<size_t>(w.out)}, w.kernel, a.inner_begin, a.inner_end);
+  a.runs = windows_are_runs(p, work.input);
+  a.pad = w.pad;
+  a.divisor = work.divisor;
+  a.factor = exact_inverse(work.divisor);
+  return a;
+}
+
+// Scratch for the ring of padded rows, where it is worth its copies: rows so short that their ends matter,
+// a ring that stays in the cache.
+template <class T>
+class PaddedRows {
+ public:
+  PaddedRows(const pool::ForwardArgs<T>& a, int workers) {
+    constexpr int64_t kLongestRow = 1024, kLargestRing = 32768;
+    const pool::Axis& w = a.axis[2];
+    const auto reach = [](const pool::Axis& axis) { return (axis.kernel - 1) * axis.dilation + 1; };
+    const bool many_ends = (a.inner_end - a.inner_begin) * 8 < w.out * 7;
+    if (!many_ends || a.runs || w.stride > 4 || w.out > kLongestRow || w.in > 4 * kLongestRow ||
+        reach(w) > kLongestRow)
+      return;
+    ring_[0] = std::min(reach(a.axis[0]), a.axis[0].in);
+    ring_[1] = std::min(reach(a.axis[1]), a.axis[1].in);
+    pitch_ = padded_count<T>(w.out + 2 * static_cast<int64_t>(64 / sizeof(T)) + (reach(w) - 1) / w.stride);
+    if (ring_[0] * ring_[1] * w.stride * pitch_ > kLargestRing) return;
+    size_ = ring_[0] * ring_[1] * w.stride * pitch_;
+    places_ = padded_count<int64_t>(2 * ring_[0] * ring_[1]);
+    rows_ = Scratch<T>(size_ * workers);
+    table_ = Scratch<int64_t>(places_ * workers);
+  }
+  pool::ForwardArgs<T> for_worker(const pool::ForwardArgs<T>& args, int worker) const {
+    pool::ForwardArgs<T> a = args;
+    if (size_ == 0) return a;
+    a.rows = rows_.get() + worker * size_;
+    a.rows_size = size_;
+    a.row_key = table_.get() + worker * places_;
+    a.row_place = a.row_key + ring_[0] * ring_[1];
+    a.ring[0] = ring_[0];
+    a.ring[1] = ring_[1];
+    a.pitch = pitch_;
+    return a;
+  }
+
+ private:
+  int64_t ring_[2] = {1, 1}, pitch_ = 0, size_ = 0, places_ = 0;
+  Scratch<T> rows_;
+  Scratch<int64_t> table_;
+};
+
+template <class T>
+void run_planes(const PoolWork<T>& work) {
+  const pool::ForwardArgs<T> a = forward_args(work);
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table));
+  const auto planes = work.value == PoolValue::max ? kernel.max : kernel.mean;
+  const double taps = work_of(work.problem);
+  const int64_t lines = a.n * a.c * a.axis[0].out * a.axis[1].out;
+  const int64_t blocks = line_blocks(lines, taps);
+  const int workers = workers_for(blocks, taps);
+  const PaddedRows<T> rows(a, workers);
+  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+    planes(rows.for_worker(a, worker), begin, end);
+  });
+}
+
+template <class T>
+void run_rows(const PoolWork<T>& work) {
+  constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
+  const PoolProblem& p = work.problem;
+  const PoolAxis& w = p.axis[2];
+  pool::RowsArgs<T> a{forward_args(work), nullptr, nullptr, false, false, 1};
+  a.in_end = static_cast<const T*>(dense_end(work.input));
+  a.out_is_dense = dense_end(work.output) != nullptr;
+  a.squares = is_square(p);
+  const int64_t columns = std::min(w.out, pool::kRowsColumns);
+  a.pitch = padded_count<T>((columns + vector) * w.stride + reach_of(w) + 3 * vector);
+  if (a.squares)
+    a.together = p.axis[1].out;
+  else if (columns == w.out)
+    a.together = std::clamp<int64_t>(elements / a.pitch, 1, p.axis[1].out);
+  // Of a mean whose windows differ, the count of each column.
+  const bool differ = work.value == PoolValue::mean && a.divisor == 0;
+  const int64_t counted = differ ? w.out + vector : 0;
+  const Scratch<T> counts(counted);
+  for (int64_t i = 0; i < counted; ++i)
+    counts.get()[i] = static_cast<T>(work.windows[2][static_cast<size_t>(i)].count);
+  if (differ) a.counts = counts.get();
+
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_rows_table));
+  const auto rows = work.value == PoolValue::max ? kernel.max : kernel.mean;
+  const double taps = work_of(p);
+  const int64_t lines = p.n * p.c * p.axis[0].out * p.axis[1].out;
+  const int64_t blocks = line_blocks(lines, taps);
+  const int workers = workers_for(blocks, taps);
+  const int64_t size = a.squares ? 0 : a.pitch * a.together;
+  const Scratch<T> scratch(size * workers);
+  std::fill_n(scratch.get(), size * workers, T(0));  // lanes past the end compute with it
+  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+    pool::RowsArgs<T> mine = a;
+    mine.rows = scratch.get() + worker * size;
+    rows(mine, begin, end);
+  });
+}
+
+template <class T>
+void run_channels(const PoolWork<T>& work) {
+  constexpr int64_t fewest = 64;  // channels in a task: whole cache lines and full vectors
+  const pool::ForwardArgs<T> a = forward_args(work);
+  const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_channels_table));
+  const auto channels = work.value == PoolValue::max ? kernel.max : kernel.mean;
+  const double taps = std::max(work_of(work.problem), static_cast<double>(work.output.size()));
+  const int64_t lines = a.n * a.axis[0].out * a.axis[1].out;
+  const int64_t wanted = std::max<int64_t>(static_cast<int64_t>(taps / kTaskWork), 1);
+  const int64_t blocks = std::min(lines, wanted);
+  const int64_t channel_blocks = std::clamp<int64_t>(wanted / blocks, 1, (a.c + fewest - 1) / fewest);
+  const int64_t width = (a.c / channel_blocks + fewest - 1) / fewest * fewest;
+  const int64_t parts = (a.c + width - 1) / width;
+  const int64_t tasks = blocks * parts;
+  parallel_for(tasks, workers_for(tasks, taps), FpMode::exact, [&](int64_t task, int) {
+    const int64_t block = task / parts, c = task % parts * width;
+    channels(a, lines * block / blocks, lines * (block + 1) / blocks, c, std::min(c + width, a.c));
+  });
+}
+
+}  // namespace
+
+std::string channels_decline(const PoolProblem& p, const TensorView& input, const TensorView& output, bool) {
+  if (p.c < 2 || input.stride[kC] != 1) return "channels are not neighbours in memory";
+  // Without columns, any array of one pixel an image seems to have neighbouring channels.
+  if (input.shape[kW] == 1 && output.stride[kC] != 1)
+    return "channels of the result are not neighbours in memory";
+  return reach_declines(p);
+}
+
+std::string rows_decline(const PoolProblem& p, const TensorView& input, const TensorView& output, bool places) {
+  constexpr int64_t farthest = 8, widest = 4096;  // of stride and window: scratch stays small
+  if (places) return "keeps no places of maxima";
+  if ((input.stride[kW] != 1 && input.shape[kW] > 1) || (output.stride[kW] != 1 && output.shape[kW] > 1))
+    return "pixels are not neighbours in memory";
+  TensorView image = input;
+  const PoolProblem folded = fold_global(p, image);
+  if (windows_are_runs(folded, image)) return "windows are long runs";
+  if (p.axis[2].stride > farthest || reach_of(p.axis[2]) > widest) return "windows are far apart or wide";
+  return {};
+}
+
+std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, bool) {
+  return reach_declines(p);
+}
+
+double work_of(const PoolProblem& p) {
+  double work = static_cast<double>(p.n) * static_cast<double>(p.c);
+  for (const PoolAxis& axis : p.axis)
+    work *= static_cast<double>(axis.out) * static_cast<double>(std::min(axis.kernel, axis.in));
+  return work;
+}
+
+bool is_square(const PoolProblem& p) {
+  const auto square = [](const PoolAxis& axis) {
+    return axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.pad == 0 && 2 * axis.out <= axis.in;
+  };
+  const PoolAxis& depth = p.axis[0];
+  return square(p.axis[1]) && square(p.axis[2]) && depth.kernel == 1 && depth.stride == 1 && depth.pad == 0 &&
+         depth.out <= depth.in;
+}
+
+const void* dense_end(const TensorView& view) {
+  TensorView dense = view;
+  set_dense_strides(dense, MemoryFormat::contiguous);
+  for (size_t i = 0; i < 5; ++i)
+    if (view.shape[i] > 1 && view.stride[i] != dense.stride[i]) return nullptr;
+  return static_cast<const char*>(view.data) + view.size() * size_of(view.dtype);
+}
+
+int64_t line_blocks(int64_t lines, double work) {
+  return std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, std::max<int64_t>(lines, 1));
+}
+
+template <class T>
+void run_pool(PoolAlgorithm algorithm, const PoolWork<T>& work) {
+  if (algorithm == PoolAlgorithm::channels)
+    run_channels(work);
+  else if (algorithm == PoolAlgorithm::rows)
+    run_rows(work);
+  else
+    run_planes(work);
+}
+
+template void run_pool<float>(PoolAlgorithm, const PoolWork<float>&);
+template void run_pool<double>(PoolAlgorithm, const PoolWork<double>&);
+
+}  // namespace striate

@@ -1,0 +1,61 @@
+// How the forward kernels are run, for pooling itself and for gradients that are sums over windows: the
+// algorithms with what each needs, and the work cut into tasks of lines.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "base/tensor_view.h"
+#include "kernels/pool/pool.h"
+#include "ops/pool_problem.h"
+#include "ops/pool_tables.h"
+
+namespace striate {
+
+enum class PoolAlgorithm : uint8_t { channels, rows, planes, reference };
+
+/// Why an algorithm cannot read `input` and write `output`; empty if it can. `places`: of maxima, too.
+std::string channels_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+                             bool places);
+std::string rows_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+                         bool places);
+std::string planes_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
+                           bool places);
+
+enum class PoolValue : uint8_t { max, mean };
+
+/// What the kernels are to do. The tables belong to the problem, which a gradient makes up.
+template <class T>
+struct PoolWork {
+  const PoolProblem& problem;
+  const TensorView& input;
+  const TensorView& output;
+  const PoolTables& windows;
+  PoolValue value;
+  const TensorView* places = nullptr;  // of maxima: int64 positions, or uint8 taps
+  T divisor = 0;                       // of a mean; 0: the product of the windows' counts
+};
+
+template <class T>
+void run_pool(PoolAlgorithm algorithm, const PoolWork<T>& work);
+
+/// Taps, in all windows.
+double work_of(const PoolProblem& problem);
+
+/// Whether windows are 2 x 2, side by side and whole.
+bool is_square(const PoolProblem& problem);
+
+/// 1 / divisor where products with it are as exact as quotients; else 0.
+template <class T>
+T exact_inverse(T divisor) {
+  int exponent = 0;
+  return std::frexp(divisor, &exponent) == T(0.5) ? 1 / divisor : T(0);
+}
+
+/// The end of a dense array in C order, where vectors may run over the ends of rows; null for any other.
+const void* dense_end(const TensorView& view);
+
+/// How many tasks `lines` of such work are worth; some ten microseconds each.
+int64_t line_blocks(int64_t lines, double work);
+
+}  // namespace striate
