@@ -154,10 +154,13 @@ double winograd_cost(const ConvRequest& r, int64_t outputs) {
   const auto [points, tiles] = winograd_counts(r, outputs);
   const bool weight_grad = r.direction == ConvDirection::weight_grad;
   const auto groups = static_cast<double>(s.g), ic = static_cast<double>(s.ic);
-  const auto lanes = static_cast<double>(padded(s.oc, kVectorsOfTile * m.lanes(p.dtype)));
+  // The gradient's products have blocks of one vector for the last channels, too.
+  const int64_t block = (weight_grad ? 1 : kVectorsOfTile) * m.lanes(p.dtype);
+  const auto lanes = static_cast<double>(padded(s.oc, block));
   const double weights = points * groups * ic * lanes;  // transformed; of the gradient, the sums
   const double multiply = weights * tiles / (kWinogradShare * m.macs(p.dtype));
-  const double inputs = points * tiles * groups * ic, outputs_made = points * tiles * groups * lanes;
+  const double lanes_read = weight_grad ? static_cast<double>(padded(s.ic, block)) : ic;
+  const double inputs = points * tiles * groups * lanes_read, outputs_made = points * tiles * groups * lanes;
   const double bytes = static_cast<double>(size_of(p.dtype));
   const double transforms = (inputs * kTransformInput +
                              outputs_made * (weight_grad ? kTransformInput : kTransformOutput) +

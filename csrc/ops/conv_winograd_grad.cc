@@ -29,7 +29,7 @@ constexpr int64_t kBlockTiles = 48;         // of a part: its V and P stay in L2
 constexpr int64_t kPartTiles = 192;         // parts of fewer cost more to add than to make ...
 constexpr int64_t kTilesOfTwoParts = 48;    // ... but a second thread is worth it
 constexpr int64_t kMostParts = 16;
-constexpr int64_t kTilesByPoints = 96;
+constexpr int64_t kTilesByPoints = 192;
 constexpr int64_t kBatchBytes = 24 << 20;   // of V and P together
 
 // Slices of `count` chunks from `first` on.

@@ -106,36 +106,46 @@ STRIATE_INLINE void product_dispatch(int rows, const WinogradWeightProductArgs<f
   }
 }
 
-/// Share `part` of `parts` of a run of memory to the second cache. All at once would be more requests than
-/// the caches hold.
-STRIATE_INLINE void fetch(const float* from, int64_t count, int part, int parts) {
-  constexpr int line = 16;
-  const int64_t lines = (count + line - 1) / line;
-  const float* end = from + lines * (part + 1) / parts * line;
-  for (const float* at = from + lines * part / parts * line; at < end; at += line) __builtin_prefetch(at, 0, 2);
-}
+/// Fetches a run of memory share by share. All at once would be more requests than the caches hold.
+struct Fetch {
+  const float* at;
+  const float* end;
+  int64_t share;
+
+  Fetch(const float* from, int64_t count, int shares) : at(from), end(from + count) {
+    share = (count / shares + kLine) / kLine * kLine;
+  }
+  STRIATE_INLINE void next() {
+    const float* stop = at + share < end ? at + share : end;
+    for (; at < stop; at += kLine) __builtin_prefetch(at, 0, 3);
+  }
+  static constexpr int kLine = 16;
+};
 
 template <int Vectors>
-void product_block(const WinogradWeightProductArgs<float>& a, int b) {
+void product_block(const WinogradWeightProductArgs<float>& a, int b, Fetch& next_v) {
   constexpr int most = rows_of(Vectors);
-  const int pieces = (a.rows + most - 1) / most;
+  const int pieces = (a.rows + most - 1) / most, least = a.rows / pieces, longer = a.rows % pieces;
   const float* p = a.p + b * a.p_block;
   float* du = a.du + b * a.du_block;
+  Fetch next_p(a.next_p + b * a.p_block, a.tiles * kBlock, pieces);
   for (int piece = 0, begin = 0; piece < pieces; ++piece) {
-    fetch(a.next_v, a.tiles * a.v_tile, b * pieces + piece, a.lane_blocks * pieces);
-    fetch(a.next_p + b * a.p_block, a.tiles * kBlock, piece, pieces);
-    const int rows = (a.rows - begin + pieces - piece - 1) / (pieces - piece);
+    next_v.next();
+    next_p.next();
+    const int rows = least + (piece < longer);
     product_dispatch<most, Vectors>(rows, a, a.v + begin, p, du + static_cast<int64_t>(begin) * kBlock);
     begin += rows;
   }
 }
 
 void product(const WinogradWeightProductArgs<float>& a) noexcept {
+  constexpr int most = rows_of(1);
+  Fetch next_v(a.next_v, a.tiles * a.v_tile, (a.rows + most - 1) / most * a.lane_blocks);
   for (int b = 0; b < a.lane_blocks; ++b) {
     if (b == a.lane_blocks - 1 && a.last_block_channels <= kVector)
-      product_block<1>(a, b);
+      product_block<1>(a, b, next_v);
     else
-      product_block<kVectors>(a, b);
+      product_block<kVectors>(a, b, next_v);
   }
 }
 
