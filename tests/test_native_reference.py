@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OPS = ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax", "batch_norm")
+OPS = (
+    "relu",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "cross_entropy",
+    "batch_norm",
+)
+ARITHMETIC = ("add", "subtract", "multiply", "divide", "add_relu")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
 POOLING = ("max_pool", "max_pool_taps_grad", "avg_pool", "avg_pool_input_grad")
 
@@ -34,5 +44,5 @@ def test_vector_kernels_agree_with_the_references(isas):
         ("ok", isa, dtype, op)
         for isa in isas
         for dtype in ("float32", "float64")
-        for op in (*OPS, *(f"{op}_grad" for op in OPS), *EXACT, *POOLING)
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *POOLING)
     }

@@ -44,9 +44,7 @@ def test_batch_norm_and_its_gradients(shape, dtype, machines):
         laid = lay_out(x, layout, rng)
         for machine in machines:
             line = f"{layout} {machine}"
-            y, got_mean, got_var, _ = _core.batch_norm_train(
-                laid, weight, bias, eps, False, None
-            )
+            y, got_mean, got_var, _ = _core.batch_norm_train(laid, weight, bias, eps, False, None)
             np.testing.assert_allclose(y, train, **close, err_msg=line)
             np.testing.assert_allclose(got_mean, batch_mean, **close, err_msg=line)
             np.testing.assert_allclose(got_var, batch_var, **close, err_msg=line)

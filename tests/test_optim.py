@@ -108,6 +108,73 @@ def test_state_is_plain_and_continues_exactly(kind, formula, options):
         assert all(np.array_equal(state[key], before[key]) for key in before)
 
 
+LAYOUTS = {
+    "contiguous": lambda x: x.copy(),
+    "channels_last": lambda x: np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1),
+    "reversed": lambda x: x[:, ::-1].copy()[:, ::-1],
+    "spaced": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+}
+
+
+@pytest.mark.parametrize(("kind", "formula", "options"), CASES, ids=lambda v: str(v)[:60])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_updates_of_any_size_layout_and_machine(kind, formula, options, layout, machines):
+    """All tails of a vector, a size that threads share, gradients that lie unlike the parameter."""
+    rng = np.random.default_rng(1)
+    for shape in (*((1, 1, size) for size in (0, 1, 7, 17, 67)), (3, 5, 67), (2, 41, 1009)):
+        start = rng.normal(size=shape)
+        grads = [rng.normal(size=shape) for _ in range(3)]
+        want = formula(start, grads, **options)
+        for dtype in (np.float32, np.float64):
+            bits = {}
+            for machine in machines:
+                parameter = Parameter(start.astype(dtype))
+                optimizer = kind([parameter], **options)
+                for grad in grads:
+                    parameter.grad = LAYOUTS[layout](grad.astype(dtype))
+                    optimizer.step()
+                bits.setdefault(machine.split()[0], set()).add(parameter.data.tobytes())
+                close = 2e-6 if dtype == np.float32 else 1e-13
+                np.testing.assert_allclose(
+                    parameter.data, want, rtol=close, atol=close, err_msg=f"{shape} {machine}"
+                )
+            assert all(len(seen) == 1 for seen in bits.values())
+
+
+@pytest.mark.parametrize("kind", [lambda p: SGD(p, lr=1.0), lambda p: Adam(p)])
+def test_an_infinite_parameter_without_weight_decay_is_not_made_nan(kind):
+    parameter = Parameter(np.full(19, np.inf, np.float32))
+    parameter.grad = np.ones(19, np.float32)
+    kind([parameter]).step()
+    assert (parameter.data == np.inf).all()
+
+
+@pytest.mark.parametrize("kind", [lambda p: SGD(p, lr=1.0, momentum=0.5), lambda p: Adam(p)])
+def test_a_gradient_that_does_not_fit_changes_nothing(kind):
+    parameter = Parameter(np.zeros((2, 3), np.float32))
+    optimizer = kind([parameter])
+    parameter.grad = np.ones((3, 2), np.float32)
+    with pytest.raises(ValueError, match=r"_update: grad must be float32 of shape \(2, 3\)"):
+        optimizer.step()
+    assert not parameter.data.any()
+    parameter.grad = np.ones((2, 3), np.float32)
+    optimizer.step()
+    assert (parameter.data == parameter.data[0, 0]).all() and parameter.data[0, 0] < 0
+
+
+def test_a_parameter_that_changes_its_dtype_keeps_its_state():
+    members = parameters()
+    optimizer = Adam(members, lr=0.1)
+    run(optimizer, members, GRADS[:3])
+    for parameter in members:
+        parameter._replace(parameter.data.astype(np.float32))
+    got = run(optimizer, members, GRADS[3:])
+    for i, value in enumerate(got):
+        assert value.dtype == optimizer.state[i]["exp_avg"].dtype == np.float32
+        want = adam(START[i], [step[i] for step in GRADS], lr=0.1)
+        np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+
+
 def test_updates_are_in_place_counted_and_leave_gradients_alone():
     members = parameters()
     optimizer = SGD(members, lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)

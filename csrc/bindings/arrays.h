@@ -71,9 +71,11 @@ void without_gil(Call call) {
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_linear(py::module_& m);
+void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_resample(py::module_& m);
+void bind_update(py::module_& m);
 
 }  // namespace striate::python

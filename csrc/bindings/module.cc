@@ -25,8 +25,10 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_runtime(m);
   bind_conv(m);
   bind_linear(m);
+  bind_loss(m);
   bind_norm(m);
   bind_pointwise(m);
   bind_pool(m);
   bind_resample(m);
+  bind_update(m);
 }

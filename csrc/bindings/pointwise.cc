@@ -1,4 +1,4 @@
-// Activations, softmax and log-softmax: ops whose result has the input's shape and layout.
+// Activations, arithmetic, softmax and log-softmax: ops whose result has the shape and layout of an input.
 #include "ops/pointwise.h"
 
 #include "bindings/arrays.h"
@@ -7,12 +7,28 @@
 namespace striate::python {
 namespace {
 
+// Whether `out` is the very elements of `array`: the kernels here may write over what they have read.
+bool in_place(const py::object& out, const py::array& array) {
+  if (!py::isinstance<py::array>(out)) return false;
+  const auto place = py::reinterpret_borrow<py::array>(out);
+  return place.data() == array.data() && place.ndim() == array.ndim() &&
+         std::equal(place.shape(), place.shape() + place.ndim(), array.shape()) &&
+         std::equal(place.strides(), place.strides() + place.ndim(), array.strides());
+}
+
+// The result of an op whose elements depend on the same elements of the operands only.
+py::array elementwise_result(const char* op, const py::object& out, const TensorView& model,
+                             const py::array& first, const py::array& second) {
+  return result_like(op, out, model,
+                     {in_place(out, first) ? nullptr : &first, in_place(out, second) ? nullptr : &second});
+}
+
 py::array forward(const char* op, Activation activation, const py::array& input, double negative_slope,
                   const py::object& out) {
   common_dtype(op, {{"input", &input}});
   const TensorView x = view_of(op, "input", input);
   const auto problem = ActivationProblem::make(op, activation, x.dtype, negative_slope);
-  py::array result = result_like(op, out, x, {&input});
+  py::array result = elementwise_result(op, out, x, input, input);
   const TensorView y = view_of(op, "out", result);
   without_gil([&] { activate(problem, x, y); });
   return result;
@@ -32,7 +48,7 @@ py::array gradient(const char* op, Activation activation, const py::array& outpu
   const TensorView g = view_of(op, "grad_output", grad_output);
   check_same_shape(op, y, g);
   const auto problem = ActivationProblem::make(op, activation, y.dtype, negative_slope);
-  py::array result = result_like(op, out, y, {&output, &grad_output});
+  py::array result = elementwise_result(op, out, y, output, grad_output);
   const TensorView dx = view_of(op, "out", result);
   without_gil([&] { activation_grad(problem, y, g, dx); });
   return result;
@@ -45,6 +61,42 @@ void bind_activation(py::module_& m, const char* op, const char* grad_op, Activa
   m.def(grad_op, [grad_op, activation](const py::array& output, const py::array& grad_output,
                                        const py::object& out) {
     return gradient(grad_op, activation, output, grad_output, 1, out);
+  });
+}
+
+/// `view` repeated to `shape`, as NumPy broadcasts; ValueError where it does not fit.
+TensorView broadcast(const char* op, const TensorView& view, const TensorView& shape) {
+  TensorView wide = view;
+  wide.rank = shape.rank;
+  for (int i = 0; i < shape.rank; ++i) {
+    const auto axis = static_cast<size_t>(i);
+    const int own = i - (shape.rank - view.rank);
+    const bool repeated = own < 0 || view.shape[static_cast<size_t>(own)] == 1;
+    if (!repeated && view.shape[static_cast<size_t>(own)] != shape.shape[axis])
+      fail_value(op, ": shapes ", tuple_text(shape.dims()), " and ", tuple_text(view.dims()), " do not fit");
+    wide.shape[axis] = shape.shape[axis];
+    wide.stride[axis] = repeated ? 0 : view.stride[static_cast<size_t>(own)];
+  }
+  return wide;
+}
+
+// The result has the shape of the operand with more axes or elements; the other one may repeat to it.
+py::array arithmetic(const char* op, Binary kind, const py::array& first, const py::array& second,
+                     const py::object& out) {
+  common_dtype(op, {{"input", &first}, {"other", &second}});
+  const TensorView a = view_of(op, "input", first), b = view_of(op, "other", second);
+  const bool by_second = b.rank > a.rank || (b.rank == a.rank && b.size() > a.size());
+  const TensorView& model = by_second ? b : a;
+  const TensorView wide_a = broadcast(op, a, model), wide_b = broadcast(op, b, model);
+  py::array result = elementwise_result(op, out, model, first, second);
+  const TensorView y = view_of(op, "out", result);
+  without_gil([&] { binary(kind, wide_a, wide_b, y); });
+  return result;
+}
+
+void bind_binary(py::module_& m, const char* op, Binary kind) {
+  m.def(op, [op, kind](const py::array& first, const py::array& second, const py::object& out) {
+    return arithmetic(op, kind, first, second, out);
   });
 }
 
@@ -99,6 +151,11 @@ void bind_pointwise(py::module_& m) {
   bind_leaky_relu(m);
   bind_activation(m, "sigmoid", "sigmoid_grad", Activation::sigmoid);
   bind_activation(m, "tanh", "tanh_grad", Activation::tanh);
+  bind_binary(m, "add", Binary::add);
+  bind_binary(m, "subtract", Binary::subtract);
+  bind_binary(m, "multiply", Binary::multiply);
+  bind_binary(m, "divide", Binary::divide);
+  bind_binary(m, "add_relu", Binary::add_relu);
   bind_softmax(m, "softmax", "softmax_grad", Softmax::plain);
   bind_softmax(m, "log_softmax", "log_softmax_grad", Softmax::log);
 }

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "base/cpu.h"
-#include "base/strided_loop.h"
+#include "base/parallel_near.h"
 
 namespace striate {
 namespace {
@@ -15,6 +15,7 @@ constexpr int64_t kGrain = 16 * 1024;    // elements of a task that maps, or of 
 constexpr int64_t kEnoughTasks = 16;     // channels, or blocks of them, for a pass by channels
 constexpr int64_t kFinishBlock = 128;    // channels of a task that finishes
 constexpr int64_t kNarrowRow = 64;       // rows of fewer channels are joined
+constexpr FpMode kMode = FpMode::flush_denormals;
 
 int64_t part_begin(int64_t total, int64_t part, int64_t parts) {
   return total / parts * part + std::min(part, total % parts);
@@ -74,7 +75,7 @@ class Layout {
   template <class Body>
   void for_blocks(int64_t block, double work, Body body) const {
     const int64_t tasks = (channels_ + block - 1) / block;
-    parallel_for(tasks, workers_for(tasks, work), FpMode::flush_denormals, [&](int64_t task, int) {
+    parallel_near(tasks, workers_for(tasks, work), kMode, Walk::forwards, [&](int64_t task, int) {
       body(task * block, std::min(channels_, (task + 1) * block));
     });
   }
@@ -137,7 +138,7 @@ class Layout {
       return loop_.runs() >= parts ? part_begin(loop_.runs(), part, parts) * loop_.run_length()
                                    : part_begin(size, part, parts);
     };
-    parallel_for(parts, workers_for(parts, work()), FpMode::flush_denormals, [&](int64_t part, int) {
+    parallel_near(parts, workers_for(parts, work()), kMode, Walk::forwards, [&](int64_t part, int) {
       double* sum = partial.get() + 2 * part * pitch;
       std::fill(sum, sum + 2 * pitch, 0.0);
       loop_.for_each_run(begin_of(part), begin_of(part + 1), [&](const Begin& begin, int64_t count) {
@@ -161,11 +162,12 @@ class Layout {
 
   void map_parts() const {
     const int64_t joined = join();
-    parallel_runs(loop_, std::max<int64_t>(1, kGrain / channels_), work(), FpMode::flush_denormals,
-                  [&](const Begin& begin, int64_t count) {
-                    call(begin, count, joined, nullptr, nullptr,
-                         [&](const norm::Args<T>& a) { (rows_ ? map_.rows : map_.runs)(a); });
-                  });
+    const int64_t pixels = std::max<int64_t>(1, kGrain / channels_);
+    const Walk walk = pass_.summed ? Walk::backwards : Walk::forwards;
+    parallel_runs_near(loop_, pixels, work(), kMode, walk, [&](const Begin& begin, int64_t count) {
+      call(begin, count, joined, nullptr, nullptr,
+           [&](const norm::Args<T>& a) { (rows_ ? map_.rows : map_.runs)(a); });
+    });
   }
 
   // ---- arguments of the kernels ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/cpu.h"
-#include "base/strided_loop.h"
+#include "base/parallel_near.h"
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/pointwise/reference.h"
 
@@ -11,6 +11,7 @@ namespace striate {
 namespace {
 
 constexpr int64_t kGrain = 16 * 1024;  // elements in a task
+constexpr double kMove = 0.7;          // of an element from one array to another, in elementary operations
 
 template <class T>
 pointwise::Run<T> kernel_for(Activation activation, bool grad) {
@@ -39,8 +40,8 @@ void run(const ActivationProblem& p, const TensorView& from, const TensorView* g
   const pointwise::Run<T> kernel = kernel_for<T>(p.activation, grad_output != nullptr);
   // Sigmoid and tanh cost a few operations an element, the others move it.
   const bool costly = p.activation == Activation::sigmoid || p.activation == Activation::tanh;
-  const double work = static_cast<double>(loop.size()) * (costly ? 1 : 0.25);
-  parallel_runs(loop, kGrain, work, FpMode::exact, [&](const std::array<int64_t, 3>& begin, int64_t count) {
+  const double work = static_cast<double>(loop.size()) * (costly ? 2 : grad_output ? 1 : kMove);
+  const auto piece = [&](const std::array<int64_t, 3>& begin, int64_t count) {
     kernel({.a = from.as<T>() + begin[1],
             .g = grad_output ? g.as<T>() + begin[2] : nullptr,
             .out = to.as<T>() + begin[0],
@@ -49,7 +50,45 @@ void run(const ActivationProblem& p, const TensorView& from, const TensorView* g
             .out_step = loop.step()[0],
             .count = count,
             .negative_slope = static_cast<T>(p.negative_slope)});
-  });
+  };
+  parallel_runs_near(loop, kGrain, work, FpMode::exact, Walk::forwards, piece);
+}
+
+template <class T>
+pointwise::BinaryRun<T> kernel_for(Binary op) {
+  const pointwise::BinaryKernel<T>& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), binary_table));
+  switch (op) {
+    case Binary::add:
+      return kernel.add;
+    case Binary::subtract:
+      return kernel.subtract;
+    case Binary::multiply:
+      return kernel.multiply;
+    case Binary::divide:
+      return kernel.divide;
+    case Binary::add_relu:
+      return kernel.add_relu;
+  }
+  __builtin_unreachable();
+}
+
+template <class T>
+void run(Binary op, const TensorView& a, const TensorView& b, const TensorView& output, const char* force) {
+  if (choose("arithmetic", kOneKernel, force) == OneKernel::reference)
+    return pointwise::reference<T>(op, a, b, output);
+  const StridedLoop<3> loop({&output, &a, &b});
+  const pointwise::BinaryRun<T> kernel = kernel_for<T>(op);
+  const auto work = static_cast<double>(loop.size());
+  const auto piece = [&](const std::array<int64_t, 3>& begin, int64_t count) {
+    kernel({.a = a.as<T>() + begin[1],
+            .b = b.as<T>() + begin[2],
+            .out = output.as<T>() + begin[0],
+            .a_step = loop.step()[1],
+            .b_step = loop.step()[2],
+            .out_step = loop.step()[0],
+            .count = count});
+  };
+  parallel_runs_near(loop, kGrain, work, FpMode::exact, Walk::forwards, piece);
 }
 
 }  // namespace
@@ -78,6 +117,14 @@ void activation_grad(const ActivationProblem& p, const TensorView& output, const
     run<float>(p, output, &grad_output, grad_input, force);
   else
     run<double>(p, output, &grad_output, grad_input, force);
+}
+
+void binary(Binary op, const TensorView& a, const TensorView& b, const TensorView& output,
+            const char* force) {
+  if (output.dtype == DType::f32)
+    run<float>(op, a, b, output, force);
+  else
+    run<double>(op, a, b, output, force);
 }
 
 }  // namespace striate

@@ -5,7 +5,9 @@
 //   sigmoid     y = 1 / (1 + exp(-x))              dx = g y (1 - y)
 //   tanh        y = tanh(x)                        dx = g (1 - y) (1 + y)
 //
-// Gradients are taken from the output, so the input need not be kept.
+// Gradients are taken from the output, so the input need not be kept. And the arithmetic of two arrays; with
+// add_relu = max(a + b, 0), whose gradient for both is relu's, from the output. Results may be written over an
+// operand of the same strides.
 #pragma once
 
 #include "base/tensor_view.h"
@@ -31,5 +33,11 @@ void activate(const ActivationProblem& problem, const TensorView& input, const T
 void activation_grad(const ActivationProblem& problem, const TensorView& output,
                      const TensorView& grad_output, const TensorView& grad_input,
                      const char* force = nullptr);
+
+enum class Binary : uint8_t { add, subtract, multiply, divide, add_relu };
+
+/// Views of one dtype and shape; an operand may repeat (strides of 0).
+void binary(Binary op, const TensorView& a, const TensorView& b, const TensorView& output,
+            const char* force = nullptr);
 
 }  // namespace striate

@@ -21,6 +21,7 @@ from ._core import (
 )
 from .autograd import Tensor, grad, gradcheck, no_grad
 from .ops import (
+    add_relu,
     avg_pool1d,
     avg_pool1d_input_grad,
     avg_pool2d,
@@ -80,6 +81,7 @@ _LAZY = ("cli", "data", "models", "nn", "optim", "training", "viz")
 __all__ = [
     "Tensor",
     "__version__",
+    "add_relu",
     "autograd",
     "avg_pool1d",
     "avg_pool1d_input_grad",

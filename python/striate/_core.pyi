@@ -281,7 +281,14 @@ def batch_norm_grad(
 ) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
 
 # ---- pointwise and softmax (any rank) ------------------------------------------------------------
+# `out` of an activation, a gradient of one or arithmetic may be an operand itself.
+# Arithmetic: one operand has the shape of the result, the other may repeat to it as in NumPy.
 
+def add(input: Array, other: Array, out: Array | None) -> Array: ...
+def subtract(input: Array, other: Array, out: Array | None) -> Array: ...
+def multiply(input: Array, other: Array, out: Array | None) -> Array: ...
+def divide(input: Array, other: Array, out: Array | None) -> Array: ...
+def add_relu(input: Array, other: Array, out: Array | None) -> Array: ...
 def relu(input: Array, out: Array | None) -> Array: ...
 def leaky_relu(input: Array, negative_slope: float, out: Array | None) -> Array: ...
 def sigmoid(input: Array, out: Array | None) -> Array: ...
@@ -296,3 +303,45 @@ def softmax(input: Array, axis: int, out: Array | None) -> Array: ...
 def log_softmax(input: Array, axis: int, out: Array | None) -> Array: ...
 def softmax_grad(output: Array, grad_output: Array, axis: int, out: Array | None) -> Array: ...
 def log_softmax_grad(output: Array, grad_output: Array, axis: int, out: Array | None) -> Array: ...
+
+# ---- loss ----------------------------------------------------------------------------------------
+# input (N, C, ...), target (N, ...) int64, C-contiguous; `kept` (2, N, ...) is for the gradient.
+
+def cross_entropy_forward(
+    op: str, input: Array, target: npt.NDArray[np.int64]
+) -> tuple[Array, Array]: ...  # losses (N, ...), kept
+def cross_entropy_grad(
+    input: Array,
+    target: npt.NDArray[np.int64],
+    kept: Array,
+    grad_output: Array,
+    out: Array | None,
+) -> Array: ...
+
+# ---- optimisers ----------------------------------------------------------------------------------
+# `value` and the state arrays change in place; all have the shape and dtype of `value`.
+
+def sgd_update(
+    value: Array,
+    grad: Array,
+    momentum_buffer: Array | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    first: bool,
+) -> None: ...
+def adam_update(
+    value: Array,
+    grad: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None: ...

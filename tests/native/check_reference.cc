@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "ops/batch_norm.h"
+#include "ops/cross_entropy.h"
 #include "ops/pointwise.h"
 #include "ops/softmax.h"
 
@@ -43,6 +44,30 @@ bool check_activations(Isa isa) {
 }
 
 template <class T>
+bool check_binary(Isa isa) {
+  constexpr T special[] = {0, -T(0), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(),
+                           std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::denorm_min()};
+  struct Op {
+    Binary binary;
+    const char* name;
+  };
+  bool good = true;
+  for (const Op& op : {Op{Binary::add, "add"}, Op{Binary::subtract, "subtract"},
+                                 Op{Binary::multiply, "multiply"}, Op{Binary::divide, "divide"},
+                                 Op{Binary::add_relu, "add_relu"}}) {
+    Report report(op.name, kExact);
+    for_each_case([&](const Shape& shape, Layout from, Layout to) {
+      const auto a = random_array<T>(shape, from, 11, special), b = random_array<T>(shape, to, 12, special);
+      report.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        striate::binary(op.binary, a.view, b.view, out, force);
+      });
+    });
+    good &= report.print(isa, kType<T>);
+  }
+  return good;
+}
+
+template <class T>
 bool check_softmax(Isa isa) {
   constexpr T special[] = {-std::numeric_limits<T>::infinity(), 30, -30};
   bool good = true;
@@ -67,6 +92,31 @@ bool check_softmax(Isa isa) {
     good &= grads.print(isa, kType<T>);
   }
   return good;
+}
+
+/// Losses, and gradients from what the reference kept.
+template <class T>
+bool check_cross_entropy(Isa isa) {
+  constexpr T special[] = {-std::numeric_limits<T>::infinity(), 30, -30};
+  Report losses("cross_entropy", kSums<T>), grads("cross_entropy_grad", kSums<T>);
+  for_each_case([&](const Shape& shape, Layout from, Layout to) {
+    const auto x = random_array<T>(shape, from, 9, special);
+    Shape rows = shape;
+    rows.erase(rows.begin() + 1);
+    const auto g = random_array<T>(rows, to, 10);
+    std::vector<int64_t> target;
+    for (int64_t i = 0; i < g.view.size(); ++i) target.push_back(i * i % shape[1]);
+    Array<T> most(rows, Layout::dense), log_sum(rows, Layout::dense), loss(rows, Layout::dense);
+    losses.compare<T>(rows, from, Layout::dense, [&](const TensorView& out, const char* force) {
+      cross_entropy_forward(x.view, {target.data(), most.view.data, log_sum.view.data}, out.data, force);
+    });
+    const auto gradient = [&](const TensorView& out, const char* force) {
+      cross_entropy_grad(x.view, {target.data(), most.view.data, log_sum.view.data}, g.view, out, force);
+    };
+    grads.compare<T>(shape, from, to, gradient, largest_of<T>(g.view));
+  });
+  const bool good = losses.print(isa, kType<T>);
+  return grads.print(isa, kType<T>) && good;
 }
 
 template <class T>
@@ -122,6 +172,8 @@ template <class T>
 bool check_all(Isa isa) {
   bool good = check_activations<T>(isa);
   good &= check_softmax<T>(isa);
+  good &= check_cross_entropy<T>(isa);
+  good &= check_binary<T>(isa);
   good &= check_batch_norm<T>(isa);
   return good;
 }

@@ -1,5 +1,6 @@
-// Activations and their gradients over one run of elements. Steps may be anything; a run whose steps are
-// not 1 passes through a small dense buffer, so every element takes the same vector code.
+// Activations, their gradients, and the arithmetic of two arrays, over one run of elements. Steps may be
+// anything. A run of an activation whose steps are not 1 passes through a small dense buffer, so every element
+// takes the same vector code. Every element is read before its place is written: `out` may be an operand.
 #pragma once
 
 #include <stdint.h>
@@ -27,6 +28,29 @@ struct Kernel {
   Run<T> relu_grad, leaky_relu_grad, sigmoid_grad, tanh_grad;
 };
 
+/// out = a op b; a step of 0 makes an operand one number.
+template <class T>
+struct BinaryArgs {
+  const T* a;
+  const T* b;
+  T* out;
+  int64_t a_step, b_step, out_step;
+  int64_t count;
+};
+
+template <class T>
+using BinaryRun = void (*)(const BinaryArgs<T>&) noexcept;
+
+template <class T>
+struct BinaryKernel {
+  BinaryRun<T> add, subtract, multiply, divide, add_relu;
+};
+
+struct BinaryTable {
+  BinaryKernel<float> f32;
+  BinaryKernel<double> f64;
+};
+
 struct Table {
   Kernel<float> f32;
   Kernel<double> f64;
@@ -35,3 +59,4 @@ struct Table {
 }  // namespace striate::pointwise
 
 STRIATE_KERNEL_TABLE(striate::pointwise::Table, pointwise_table)
+STRIATE_KERNEL_TABLE(striate::pointwise::BinaryTable, binary_table)

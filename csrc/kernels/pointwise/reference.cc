@@ -51,6 +51,21 @@ void reference(const ActivationProblem& p, const TensorView& from, const TensorV
   });
 }
 
+template <class T>
+void reference(Binary op, const TensorView& first, const TensorView& second, const TensorView& to) {
+  const int64_t size = to.size();
+  parallel_for(size, workers_for(size, static_cast<double>(size)), FpMode::exact, [&](int64_t i, int) {
+    const T a = nth<T>(first, i), b = nth<T>(second, i);
+    const T value = op == Binary::subtract   ? a - b
+                    : op == Binary::multiply ? a * b
+                    : op == Binary::divide   ? a / b
+                                             : a + b;
+    nth<T>(to, i) = op == Binary::add_relu && value < 0 ? 0 : value;
+  });
+}
+
+template void reference<float>(Binary, const TensorView&, const TensorView&, const TensorView&);
+template void reference<double>(Binary, const TensorView&, const TensorView&, const TensorView&);
 template void reference<float>(const ActivationProblem&, const TensorView&, const TensorView*,
                                const TensorView&);
 template void reference<double>(const ActivationProblem&, const TensorView&, const TensorView*,

@@ -11,4 +11,7 @@ template <class T>
 void reference(const ActivationProblem& problem, const TensorView& from, const TensorView* grad_output,
                const TensorView& to);
 
+template <class T>
+void reference(Binary op, const TensorView& a, const TensorView& b, const TensorView& to);
+
 }  // namespace striate::pointwise

@@ -62,4 +62,34 @@ void reference(Softmax kind, const TensorView& from, const TensorView* grad_outp
 template void reference<float>(Softmax, const TensorView&, const TensorView*, int, const TensorView&);
 template void reference<double>(Softmax, const TensorView&, const TensorView*, int, const TensorView&);
 
+template <class T>
+void reference_cross_entropy(const CrossEntropyArgs<T>& s) noexcept {
+  for (int64_t r = 0; r < s.rows; ++r) {
+    const T* x = s.x + r * s.x_row;
+    double most = x[0], sum = 0;
+    for (int64_t i = 1; i < s.count; ++i)
+      if (x[i * s.x_along] > most) most = x[i * s.x_along];
+    for (int64_t i = 0; i < s.count; ++i) sum += std::exp(x[i * s.x_along] - most);
+    s.most[r * s.step] = static_cast<T>(most);
+    s.log_sum[r * s.step] = static_cast<T>(std::log(sum));
+    s.loss[r * s.step] = static_cast<T>(std::log(sum) - (x[s.target[r * s.step] * s.x_along] - most));
+  }
+}
+
+template <class T>
+void reference_cross_entropy_grad(const CrossEntropyArgs<T>& s) noexcept {
+  for (int64_t r = 0; r < s.rows; ++r)
+    for (int64_t i = 0; i < s.count; ++i) {
+      const double x = s.x[r * s.x_row + i * s.x_along];
+      const double p = std::exp((x - s.most[r * s.step]) - s.log_sum[r * s.step]);
+      s.dx[r * s.dx_row + i * s.dx_along] =
+          static_cast<T>(s.g[r * s.g_row] * (p - (i == s.target[r * s.step] ? 1 : 0)));
+    }
+}
+
+template void reference_cross_entropy<float>(const CrossEntropyArgs<float>&) noexcept;
+template void reference_cross_entropy<double>(const CrossEntropyArgs<double>&) noexcept;
+template void reference_cross_entropy_grad<float>(const CrossEntropyArgs<float>&) noexcept;
+template void reference_cross_entropy_grad<double>(const CrossEntropyArgs<double>&) noexcept;
+
 }  // namespace striate::softmax

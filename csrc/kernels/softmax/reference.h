@@ -2,6 +2,7 @@
 // the plan.
 #pragma once
 
+#include "kernels/softmax/cross_entropy.h"
 #include "ops/softmax.h"
 
 namespace striate::softmax {
@@ -10,5 +11,11 @@ namespace striate::softmax {
 template <class T>
 void reference(Softmax kind, const TensorView& from, const TensorView* grad_output, int axis,
                const TensorView& to);
+
+/// In float64, row by row.
+template <class T>
+void reference_cross_entropy(const CrossEntropyArgs<T>& args) noexcept;
+template <class T>
+void reference_cross_entropy_grad(const CrossEntropyArgs<T>& args) noexcept;
 
 }  // namespace striate::softmax

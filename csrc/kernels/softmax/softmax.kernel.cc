@@ -1,45 +1,20 @@
-// Two ways to fill a register: with neighbours of one row (long rows of unit step), or with one element
-// each of `lanes` rows. The second serves strided axes, and short rows after they are packed:
-//
-//     10 classes, 8 lanes:    row 0: a0 a1 ... a9          buffer: a0 b0 c0 d0 e0 f0 g0 h0
-//                             row 1: b0 b1 ... b9    ->            a1 b1 c1 ...
-//                             ...                                  ...           (10 x 8)
 #include "kernels/softmax/softmax.h"
-#include "simd/math.h"
-#include "simd/vec.h"
+
+#include "kernels/softmax/rows.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
 
 using softmax::RowsArgs;
 
-constexpr int kShort = 32;          // rows up to this long are packed
-constexpr int64_t kSumBlock = 128;  // sums are sums of block sums: errors grow slowly
-
 enum class Kind { plain, log };
 
 // ---- lanes are rows -------------------------------------------------------------------------------------
 
-template <class V, class Term>
-STRIATE_INLINE V sum_blocks(int64_t count, Term term) {
-  V total{};
-  for (int64_t begin = 0; begin < count; begin += kSumBlock) {
-    const int64_t end = smaller(begin + kSumBlock, count);
-    V block{};
-    for (int64_t i = begin; i < end; ++i) block += term(i);
-    total += block;
-  }
-  return total;
-}
-
 template <Kind kKind, class T>
 STRIATE_INLINE void forward_lanes(const T* a, int64_t a_along, T* out, int64_t out_along, int64_t count) {
   using V = native<T>;
-  V most = load<V>(a);
-  for (int64_t i = 1; i < count; ++i) {
-    const V x = load<V>(a + i * a_along);
-    most = x > most ? x : most;  // a NaN passed over here returns in the sum
-  }
+  const V most = largest_of_lanes<T>(a, a_along, count);
   const V sum = sum_blocks<V>(count, [&](int64_t i) {
     const V e = exp<T>(load<V>(a + i * a_along) - most);
     if (kKind == Kind::plain) store(out + i * out_along, e);
@@ -76,35 +51,11 @@ STRIATE_INLINE void grad_lanes(const T* a, int64_t a_along, const T* g, int64_t 
 }
 
 // ---- lanes are neighbours -------------------------------------------------------------------------------
-// Rows of at least one register. The last register steps back to end with the row; where it takes part in
-// a sum, the lanes that were there before count 0.
-
-template <class T, class Term>
-STRIATE_INLINE T sum_row(int64_t count, Term term) {
-  using V = native<T>;
-  constexpr int n = kLanes<T>;
-  V total = sum_blocks<V>(count / n, [&](int64_t i) { return term(i * n); });
-  if (const int rest = static_cast<int>(count % n); rest > 0) {
-    V last = term(count - n);
-    for (int lane = 0; lane < n - rest; ++lane) last[lane] = 0;
-    total += last;
-  }
-  T sum = 0;
-  for (int lane = 0; lane < n; ++lane) sum += total[lane];
-  return sum;
-}
-
 template <Kind kKind, class T>
 void forward_row(const T* a, T* out, int64_t count) {
   using V = native<T>;
   constexpr int n = kLanes<T>;
-  V most = load<V>(a + count - n);
-  for (int64_t i = 0; i + n <= count; i += n) {
-    const V x = load<V>(a + i);
-    most = x > most ? x : most;
-  }
-  T largest = most[0];
-  for (int lane = 1; lane < n; ++lane) largest = larger(largest, most[lane]);
+  const T largest = largest_of_row<T>(a, count);
   const T sum = sum_row<T>(count, [&](int64_t i) {
     const V e = exp<T>(load<V>(a + i) - largest);
     if (kKind == Kind::plain) store(out + i, e);
@@ -136,15 +87,6 @@ void grad_row(const T* a, const T* g, T* out, int64_t count) {
 }
 
 // ---- many rows ------------------------------------------------------------------------------------------
-
-template <class T>
-STRIATE_INLINE void pack(const T* from, int64_t row, int64_t along, int rows, int64_t count, T* to) {
-  constexpr int n = kLanes<T>;
-  for (int64_t i = 0; i < count; ++i)
-    for (int r = rows; r < n; ++r) to[i * n + r] = 0;
-  for (int r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < count; ++i) to[i * n + r] = from[r * row + i * along];
-}
 
 template <Kind kKind, bool kGrad, class T>
 void packed_rows(const RowsArgs<T>& s, int64_t first, int rows) {

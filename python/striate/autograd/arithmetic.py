@@ -11,16 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arrays import as_array
-from .tape import Variable, primitive
+from .. import _core
+from .arrays import FLOAT32, FLOAT64, as_array
+from .tape import Primitive, Variable, primitive
 
 if TYPE_CHECKING:
     from .arrays import Array
 
 
+_LARGE = 1 << 14  # elements from which threads and pooled results outweigh the call
+
+
+def _served(x: Any, y: Any) -> bool:
+    """Whether the core's kernels are the faster way: large, and one operand has the result's shape.
+
+    NumPy works on one thread, and its results are fresh memory, whose first touch costs more than
+    the arithmetic.
+    """
+    if type(x) is not np.ndarray or x.size < _LARGE:
+        if type(y) is not np.ndarray or y.size < _LARGE:
+            return False
+    if x.dtype != y.dtype or (x.dtype is not FLOAT32 and x.dtype is not FLOAT64):
+        return False
+    small, large = sorted((np.shape(x), np.shape(y)), key=lambda shape: (len(shape), shape))
+    return len(large) <= 8 and all(
+        own in (1, whole) for own, whole in zip(small[::-1], large[::-1], strict=False)
+    )
+
+
 @primitive
 def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(x, shape)
+
+
+def _one_a_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n if axis == 1 else 1 for axis, n in enumerate(shape))
 
 
 @primitive
@@ -29,6 +54,8 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     if x.shape == tuple(shape):
         return x
     lead = x.ndim - len(shape)
+    if x.size >= _LARGE and x.ndim > 2 and (1,) * lead + tuple(shape) == _one_a_channel(x.shape):
+        return _core.channel_sum("sum_to", x, None).reshape(shape)
     repeated = tuple(i + lead for i, n in enumerate(shape) if n == 1)
     return x.sum(axis=(*range(lead), *repeated)).reshape(shape)
 
@@ -39,21 +66,29 @@ sum_to.vjp("x")(lambda grad, x_shape: broadcast_to(grad, x_shape))
 
 @primitive
 def add(x: Any, y: Any) -> Any:
+    if _served(x, y):
+        return _core.add(np.asarray(x), np.asarray(y), None)
     return np.add(x, y)
 
 
 @primitive
 def subtract(x: Any, y: Any) -> Any:
+    if _served(x, y):
+        return _core.subtract(np.asarray(x), np.asarray(y), None)
     return np.subtract(x, y)
 
 
 @primitive
 def multiply(x: Any, y: Any) -> Any:
+    if _served(x, y):
+        return _core.multiply(np.asarray(x), np.asarray(y), None)
     return np.multiply(x, y)
 
 
 @primitive
 def divide(x: Any, y: Any) -> Any:
+    if _served(x, y):
+        return _core.divide(np.asarray(x), np.asarray(y), None)
     return np.divide(x, y)
 
 
@@ -75,16 +110,20 @@ def log(x: Any) -> Any:
     return np.log(x)
 
 
+Primitive.add = add
+
 add.vjp("x")(lambda grad, x_shape: sum_to(grad, x_shape))
 add.vjp("y")(lambda grad, y_shape: sum_to(grad, y_shape))
 subtract.vjp("x")(lambda grad, x_shape: sum_to(grad, x_shape))
-subtract.vjp("y")(lambda grad, y_shape: sum_to(-grad, y_shape))
-multiply.vjp("x")(lambda grad, x_shape, y: sum_to(grad * y, x_shape))
-multiply.vjp("y")(lambda grad, x, y_shape: sum_to(grad * x, y_shape))
-divide.vjp("x")(lambda grad, x_shape, y: sum_to(grad / y, x_shape))
-divide.vjp("y")(lambda grad, output, y, y_shape: sum_to(-grad * output / y, y_shape))
-exp.vjp("x")(lambda grad, output: grad * output)
-log.vjp("x")(lambda grad, x: grad / x)
+subtract.vjp("y")(lambda grad, y_shape: sum_to(multiply(grad, grad.dtype.type(-1)), y_shape))
+multiply.vjp("x")(lambda grad, x_shape, y: sum_to(multiply(grad, y), x_shape))
+multiply.vjp("y")(lambda grad, x, y_shape: sum_to(multiply(grad, x), y_shape))
+divide.vjp("x")(lambda grad, x_shape, y: sum_to(divide(grad, y), x_shape))
+divide.vjp("y")(
+    lambda grad, output, y, y_shape: sum_to(divide(multiply(-grad, output), y), y_shape)
+)
+exp.vjp("x")(lambda grad, output: multiply(grad, output))
+log.vjp("x")(lambda grad, x: divide(grad, x))
 
 
 @power.vjp("x")

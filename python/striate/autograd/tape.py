@@ -135,6 +135,7 @@ class Primitive:
     """
 
     result: type[Variable] = Variable  # `Tensor`, once that is defined above this module
+    add: Callable[[Any, Any], Any]  # of gradients that meet; defined above this module too
 
     def __init__(self, function: Callable[..., Any], extra: tuple[str, ...] = ()) -> None:
         code = function.__code__
@@ -372,7 +373,7 @@ def gradients(
                 if part is None:
                     continue
                 total = grads.get(source)
-                grads[source] = part if total is None else total + part
+                grads[source] = part if total is None else Primitive.add(total, part)
         if not retain_graph:
             vertex.freed, vertex.edges, vertex.saved, vertex.versions = True, [], {}, []
     if create_graph:

@@ -38,12 +38,13 @@ from .max_pool import (
     max_pool3d_input_grad,
 )
 from .norm import batch_norm
-from .pointwise import dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
 from .threads import get_num_threads, num_threads, set_num_threads
 from .workspace import get_workspace_limit, set_workspace_limit
 
 __all__ = [
+    "add_relu",
     "avg_pool1d",
     "avg_pool1d_input_grad",
     "avg_pool2d",

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from ..autograd import primitive
+from ..autograd.arithmetic import reshape
 from .arguments import operand, same_dtype
-from .pointwise import log_softmax
+from .pointwise import softmax
 
 
 @primitive
@@ -29,6 +31,35 @@ _nll_pick.vjp("input")(lambda grad, input_shape, target: _nll_place(grad, input_
 _nll_place.vjp("input")(lambda grad, target: _nll_pick(grad, target))
 
 
+@primitive(extra=("kept",))
+def _cross_entropy(input: Any, target: Any) -> Any:
+    return _core.cross_entropy_forward("cross_entropy", input, target)
+
+
+@primitive
+def _cross_entropy_grad(input: Any, grad_output: Any, target: Any, kept: Any) -> Any:
+    """``(softmax(input) - one_hot(target)) * grad_output``; `kept` follows from `input`."""
+    return _core.cross_entropy_grad(input, target, kept, grad_output, None)
+
+
+_cross_entropy.vjp("input")(
+    lambda grad, input, target, kept: _cross_entropy_grad(input, grad, target, kept)
+)
+
+
+@_cross_entropy_grad.vjp("input")
+def _(grad: Any, input: Any, grad_output: Any) -> Any:
+    shape = (input.shape[0], 1, *input.shape[2:])
+    weighted = grad * reshape(grad_output, shape)
+    chances = softmax(input, 1)
+    return chances * (weighted - (weighted * chances).sum(1, keepdims=True))
+
+
+@_cross_entropy_grad.vjp("grad_output")
+def _(grad: Any, input: Any, target: Any) -> Any:
+    return (grad * softmax(input, 1)).sum(1) - _nll_pick(grad, target)
+
+
 def _reduced(op: str, losses: Any, reduction: str) -> Any:
     if reduction == "none":
         return losses
@@ -37,6 +68,19 @@ def _reduced(op: str, losses: Any, reduction: str) -> Any:
     if reduction == "mean":
         return losses.mean()
     raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+
+
+def _labels(op: str, input: Any, target: Any) -> Any:
+    """`target` as class numbers for every sample and position of `input`, of native integers."""
+    labels = np.asarray(target)
+    if labels.dtype.kind not in "iu" or isinstance(target, np.ma.MaskedArray):
+        raise TypeError(f"{op}: target must be integers (class numbers), got {labels.dtype}")
+    if len(input.shape) < 2 or labels.shape != (input.shape[0], *input.shape[2:]):
+        raise ValueError(
+            f"{op}: input (N, C, ...) of shape {input.shape} does not fit target of shape "
+            f"{labels.shape}; that must be (N, ...)"
+        )
+    return np.ascontiguousarray(labels, np.int64)
 
 
 def nll_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -61,28 +105,18 @@ def nll_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     ValueError
         `target` does not fit `input`, or names a class that does not exist.
     """
-    return _nll("nll_loss", operand("nll_loss", "input", input), target, reduction)
-
-
-def _nll(op: str, input: Any, target: Any, reduction: str) -> Any:
-    labels = np.asarray(target)
-    if labels.dtype.kind not in "iu" or isinstance(target, np.ma.MaskedArray):
-        raise TypeError(f"{op}: target must be integers (class numbers), got {labels.dtype}")
-    if len(input.shape) < 2 or labels.shape != (input.shape[0], *input.shape[2:]):
-        raise ValueError(
-            f"{op}: input (N, C, ...) of shape {input.shape} does not fit target of shape "
-            f"{labels.shape}; that must be (N, ...)"
-        )
+    input = operand("nll_loss", "input", input)
+    labels = _labels("nll_loss", input, target)
     if labels.size and not 0 <= labels.min() <= labels.max() < input.shape[1]:
         raise ValueError(
-            f"{op}: target names class {labels.min() if labels.min() < 0 else labels.max()}, "
+            f"nll_loss: target names class {labels.min() if labels.min() < 0 else labels.max()}, "
             f"but input {input.shape} has {input.shape[1]} classes"
         )
-    return _reduced(op, -_nll_pick(input, labels.astype(np.intp)), reduction)
+    return _reduced("nll_loss", -_nll_pick(input, labels), reduction)
 
 
 def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """``-log(softmax(input)[n, target[n]])``, by way of `log_softmax`: finite for any scores.
+    """``-log(softmax(input)[n, target[n]])``, in one pass: finite for any finite scores.
 
     Parameters
     ----------
@@ -109,7 +143,8 @@ def cross_entropy(input: Any, target: Any, reduction: str = "mean") -> Any:
     input = operand("cross_entropy", "input", input)
     if len(input.shape) < 2:
         raise ValueError(f"cross_entropy: input must be (N, C, ...), got shape {input.shape}")
-    return _nll("cross_entropy", log_softmax(input, 1), target, reduction)
+    losses, _ = _cross_entropy(input, _labels("cross_entropy", input, target))
+    return _reduced("cross_entropy", losses, reduction)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:

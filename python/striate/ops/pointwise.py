@@ -12,7 +12,7 @@ import numpy as np
 from .. import _core
 from ..autograd import primitive
 from ..autograd.arithmetic import exp
-from .arguments import axis_of, destination, operand, real
+from .arguments import axis_of, destination, operand, real, same_dtype
 
 
 @primitive
@@ -23,6 +23,11 @@ def _relu(input: Any, out: Any) -> Any:
 @primitive
 def _relu_grad(activation: Any, grad_output: Any) -> Any:
     return _core.relu_grad(activation, grad_output, None)
+
+
+@primitive
+def _add_relu(input: Any, other: Any, out: Any) -> Any:
+    return _core.add_relu(input, other, out)
 
 
 @primitive
@@ -79,6 +84,13 @@ _relu.vjp("input")(lambda grad, output: _relu_grad(output, grad))
 _relu_grad.vjp("activation")(lambda grad: None)  # a step: zero wherever it has a derivative
 _relu_grad.vjp("grad_output")(lambda grad, activation: _relu_grad(activation, grad))
 
+
+@_add_relu.vjp("input", "other")
+def _(grad: Any, output: Any) -> Any:
+    both = _core.relu_grad(output, grad, None)
+    return both, both
+
+
 _leaky_relu.vjp("input")(
     lambda grad, output, negative_slope: _leaky_relu_grad(output, grad, negative_slope)
 )
@@ -130,10 +142,44 @@ def _(grad: Any, activation: Any, axis: int) -> Any:
 def relu(input: Any, *, out: Any = None) -> Any:
     """``max(x, 0)``, NaN where x is NaN; the gradient at 0 is 0. Source: lectures 000-004.
 
-    Takes an array or Tensor of any shape; `out` is an ndarray to fill.
+    Takes an array or Tensor of any shape; `out` is an ndarray to fill, which may be `input` itself.
     """
     input = operand("relu", "input", input)
     return _relu(input, destination("relu", out, input))
+
+
+def add_relu(input: Any, other: Any, *, out: Any = None) -> Any:
+    """``max(input + other, 0)`` in one pass: the end of a residual block.
+
+    Parameters
+    ----------
+    input, other : array_like or Tensor, float32 or float64
+        Of one shape and dtype.
+    out : ndarray, optional
+        May be `input` or `other` itself.
+
+    Returns
+    -------
+    ndarray, or Tensor where an operand is one
+        Of the operands' shape. It has no second derivative; ``relu(input + other)`` has.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Operands of different dtypes or shapes (nothing is broadcast).
+
+    References
+    ----------
+    He, Zhang, Ren and Sun 2016.
+    """
+    op = "add_relu"
+    input, other = operand(op, "input", input), operand(op, "other", other)
+    same_dtype(op, input=input, other=other)
+    if input.shape != other.shape:
+        raise ValueError(
+            f"{op}: input and other must have one shape, got {input.shape}, {other.shape}"
+        )
+    return _add_relu(input, other, destination(op, out, input, other))
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
@@ -169,7 +215,7 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, *, out: Any = None) -> 
 def sigmoid(input: Any, *, out: Any = None) -> Any:
     """``1 / (1 + exp(-x))``, without overflow for any x. Source: lectures 000 and 004.
 
-    Takes an array or Tensor of any shape; `out` is an ndarray to fill.
+    Takes an array or Tensor of any shape; `out` is an ndarray to fill, which may be `input` itself.
     """
     input = operand("sigmoid", "input", input)
     return _sigmoid(input, destination("sigmoid", out, input))
@@ -178,7 +224,7 @@ def sigmoid(input: Any, *, out: Any = None) -> Any:
 def tanh(input: Any, *, out: Any = None) -> Any:
     """The hyperbolic tangent. Source: lectures 000 and 002.
 
-    Takes an array or Tensor of any shape; `out` is an ndarray to fill.
+    Takes an array or Tensor of any shape; `out` is an ndarray to fill, which may be `input` itself.
     """
     input = operand("tanh", "input", input)
     return _tanh(input, destination("tanh", out, input))

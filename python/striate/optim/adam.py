@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import _core
 from .optimizer import Array, Optimizer
 
 
@@ -43,6 +44,7 @@ class Adam(Optimizer):
         "exp_avg": np.ndarray,
         "exp_avg_sq": np.ndarray,
     }
+    _decoupled = False  # whether weight decay leaves the moments alone
 
     def __init__(
         self,
@@ -65,43 +67,26 @@ class Adam(Optimizer):
             raise ValueError(message)
 
     def _update(
-        self,
-        value: Array,
-        grad: Array,
-        scratch: Array,
-        state: dict[str, Any],
-        options: Mapping[str, Any],
+        self, value: Array, grad: Array, state: dict[str, Any], options: Mapping[str, Any]
     ) -> None:
-        if options["weight_decay"]:
-            grad = grad + options["weight_decay"] * value
-        self._descend(value, grad, scratch, state, options)
-
-    @staticmethod
-    def _descend(
-        value: Array,
-        grad: Array,
-        scratch: Array,
-        state: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> None:
-        """The step along `grad`, without weight decay."""
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(value), exp_avg_sq=np.zeros_like(value))
-        state["step"] += 1
-        first, second = options["betas"]
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= first
-        mean += np.multiply(grad, 1.0 - first, out=scratch)
-        square *= second
-        np.multiply(grad, grad, out=scratch)
-        scratch *= 1.0 - second
-        square += scratch
-        np.sqrt(square, out=scratch)
-        scratch /= (1.0 - second ** state["step"]) ** 0.5
-        scratch += options["eps"]
-        np.divide(mean, scratch, out=scratch)
-        scratch *= options["lr"] / (1.0 - first ** state["step"])
-        value -= scratch
+        step = state["step"] + 1
+        beta1, beta2 = options["betas"]
+        _core.adam_update(
+            value,
+            grad,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            step,
+            options["lr"],
+            beta1,
+            beta2,
+            options["eps"],
+            options["weight_decay"],
+            self._decoupled,
+        )
+        state["step"] = step
 
 
 class AdamW(Adam):
@@ -109,6 +94,8 @@ class AdamW(Adam):
 
     Parameters as `Adam`'s. Loshchilov and Hutter 2019.
     """
+
+    _decoupled = True
 
     def __init__(
         self,
@@ -119,14 +106,3 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
-
-    def _update(
-        self,
-        value: Array,
-        grad: Array,
-        scratch: Array,
-        state: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> None:
-        value *= 1.0 - options["lr"] * options["weight_decay"]
-        self._descend(value, grad, scratch, state, options)

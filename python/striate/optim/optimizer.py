@@ -58,7 +58,6 @@ class Optimizer:
         if len({id(parameter) for parameter in self._parameters}) < len(self._parameters):
             raise ValueError(f"{type(self).__name__}: a parameter was given twice")
         self.state: list[dict[str, Any]] = [{} for _ in self._parameters]
-        self._scratch: list[Array | None] = [None for _ in self._parameters]
 
     def _check(self, **options: Any) -> None:
         """Raise TypeError for options that are no numbers, ValueError for those out of range."""
@@ -74,28 +73,25 @@ class Optimizer:
                 )
 
     def _update(
-        self,
-        value: Array,
-        grad: Array,
-        scratch: Array,
-        state: dict[str, Any],
-        options: Mapping[str, Any],
+        self, value: Array, grad: Array, state: dict[str, Any], options: Mapping[str, Any]
     ) -> None:
-        """Change `value` in place; `scratch` is free memory like it, `grad` is read only."""
+        """Change `value` and the arrays of `state` in place; `grad` is like `value`, read only."""
         raise NotImplementedError(f"{type(self).__name__} defines no _update()")
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        position = 0
+        states = iter(self.state)
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None:
-                    scratch = self._scratch[position]
-                    if scratch is None or scratch.dtype != parameter.dtype:
-                        scratch = self._scratch[position] = np.empty_like(parameter.data)
-                    with parameter.writing() as value:
-                        self._update(value, parameter.grad, scratch, self.state[position], group)
-                position += 1
+                state = next(states)
+                if parameter.grad is None:
+                    continue
+                for slot, kept in state.items():  # the parameter has changed its dtype since
+                    if isinstance(kept, np.ndarray) and kept.dtype != parameter.dtype:
+                        state[slot] = kept.astype(parameter.dtype)
+                grad = np.require(parameter.grad, parameter.dtype, "A")
+                with parameter.writing() as value:
+                    self._update(value, grad, state, group)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

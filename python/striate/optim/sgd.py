@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import _core
 from .optimizer import Array, Optimizer
 
 
@@ -64,29 +65,23 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs a momentum, and no dampening")
 
     def _update(
-        self,
-        value: Array,
-        grad: Array,
-        scratch: Array,
-        state: dict[str, Any],
-        options: Mapping[str, Any],
+        self, value: Array, grad: Array, state: dict[str, Any], options: Mapping[str, Any]
     ) -> None:
         momentum = options["momentum"]
-        np.copyto(scratch, grad)
-        if options["weight_decay"]:
-            scratch += options["weight_decay"] * value
+        buffer = state.get("momentum_buffer") if momentum else None
+        first = buffer is None
+        if momentum and first:
+            buffer = np.empty_like(value)
+        _core.sgd_update(
+            value,
+            grad,
+            buffer,
+            options["lr"],
+            momentum,
+            options["dampening"],
+            options["weight_decay"],
+            options["nesterov"],
+            first,
+        )
         if momentum:
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = scratch.copy(order="K")
-            else:
-                buffer = state["momentum_buffer"]
-                buffer *= momentum
-                if options["dampening"]:
-                    scratch *= 1.0 - options["dampening"]
-                buffer += scratch
-            if options["nesterov"]:
-                scratch += momentum * state["momentum_buffer"]
-            else:
-                np.copyto(scratch, state["momentum_buffer"])
-        scratch *= options["lr"]
-        value -= scratch
+            state["momentum_buffer"] = buffer
