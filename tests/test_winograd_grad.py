@@ -1,7 +1,7 @@
-"""The weight gradient of 3 x 3 convolutions by Winograd's algorithm, in each of its three orders of work.
+"""The weight gradient by Winograd's algorithm, in each of its three orders of work.
 
-Its rounding error may be four times that of direct summation, no more, and its bits do not depend on the
-number of threads. (tests/native/check_conv.cc forces it over tails, strides and layouts.)
+Its rounding error may be four times that of direct summation, no more, and its bits do not depend
+on the number of threads. (tests/native/check_conv.cc forces it over tails, strides and layouts.)
 """
 
 import numpy as np

@@ -1,4 +1,7 @@
-"""`python -m bench.compare run | report | diff | small | denormals`, from the repository's root."""
+"""`python -m bench.compare run | report | diff | choices | small | denormals`.
+
+To be started in the repository's root.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from pathlib import Path
 
 from . import cases, machine, peers
 
+DESCRIPTION = "Striate beside its peers, and its plans beside what they could have been."
 QUICK_CASES = 3  # a class and batch size
 QUICK_SECONDS = 0.2
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
+    top = argparse.ArgumentParser(prog="python -m bench.compare", description=DESCRIPTION)
     commands = top.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="measure cases and append the rows to a file")
@@ -47,6 +51,20 @@ def parser() -> argparse.ArgumentParser:
     diff.add_argument("after", type=Path)
     diff.add_argument("--percent", type=float, default=5.0, help="slower than this is flagged (5)")
 
+    choices = commands.add_parser("choices", help="every algorithm against the one that is chosen")
+    choices.add_argument("files", nargs="*", type=Path, help="case files (all of bench/cases)")
+    choices.add_argument("--case", action="append", help="one problem, instead of files")
+    choices.add_argument("--class", dest="groups", action="append", help="beginning of its name")
+    choices.add_argument("--dir", default=",".join(cases.DIRECTIONS), help="FWD,BWD_D,BWD_W")
+    choices.add_argument("--layout", default="nchw,nhwc")
+    choices.add_argument("--batch", help="batch sizes, such as 1,8")
+    choices.add_argument("--quick", action="store_true", help="a few cases a class")
+    choices.add_argument(
+        "--limit-seconds", type=float, default=1e9, help="stop then; run again to go on"
+    )
+    choices.add_argument("--output", type=Path, help="JSON lines, to append to and to go on from")
+    _common(choices)
+
     small = commands.add_parser("small", help="small calls, and a training step of LeNet-5")
     _common(small)
 
@@ -68,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
             "run": _run,
             "report": _report,
             "diff": _diff,
+            "choices": _choices,
             "small": _small,
             "denormals": _denormals,
         }[options.command]
@@ -151,6 +170,24 @@ def _diff(options: argparse.Namespace, words: str) -> int:
     found = results.compare(results.read(options.before), results.read(options.after))
     print(report.comparison(found, options.percent))
     return 1 if found.regressions(options.percent) else 0
+
+
+def _choices(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import arrays, choices, ours
+
+    ours.prepare(options.threads)
+    rows, complete = choices.measure(
+        select(options),
+        _listed("dir", options.dir, cases.DIRECTIONS),
+        _listed("layout", options.layout, arrays.LAYOUTS),
+        options.output,
+        options.limit_seconds,
+    )
+    print(choices.report(rows))
+    if not complete:
+        print(f"\nstopped after {options.limit_seconds:.0f} s; run again to go on")
+    return 0
 
 
 def _small(options: argparse.Namespace, words: str) -> int:

@@ -38,17 +38,20 @@ def prepare(threads: int) -> None:
 
 def algorithm(problem: Problem, direction: str, layout: str) -> str:
     """The algorithm that striate's plan chooses for a convolution."""
-    if problem.op != "conv":
-        return ""
+    return str(plan(problem, direction, layout)["chosen"]) if problem.op == "conv" else ""
+
+
+def plan(problem: Problem, direction: str, layout: str, measure: bool = False) -> dict[str, Any]:
+    """The plan of a convolution."""
     end = {"FWD": "", "BWD_D": "_input_grad", "BWD_W": "_weight_grad"}[direction]
-    found = striate.explain(
+    return striate.explain(
         f"conv{problem.rank}d{end}",
         input_shape(problem),
         weight_shape(problem),
         *_form(problem),
         memory_format="channels_last" if layout == "nhwc" else "contiguous",
+        measure=measure,
     )
-    return str(found["chosen"])
 
 
 def _single(sizes: tuple[int, ...]) -> Any:

@@ -141,22 +141,33 @@ py::object input_grad(Arguments& a) {
   return result.array;
 }
 
-py::object weight_grad(Arguments& a) {
+// `out` gets the weight gradient, or is None; without it there may be a bias gradient too.
+template <bool with_bias>
+py::object weight_grads(Arguments& a) {
   const char* op = a.text();
   const int64_t rank = rank_of(a);
   const Operand input = a.array(op, "input");
   const Extents weight_shape = a.shape();
   const Operand grad_output = a.array(op, "grad_output");
   const Geometry geometry(a, rank);
-  PyObject* out = a.destination();
+  PyObject* out = with_bias ? Py_None : a.destination();
   if (!a.complete()) return {};
   const DType dtype = same_dtype(op, {{"input", &input}, {"grad_output", &grad_output}});
   const ConvProblem p = make_problem(op, dtype, input.view.dims(), weight_shape, geometry);
   check_shape(op, "grad_output", grad_output.view, p.output_shape());
   const Result result = make_result(op, out, p.weight_shape(), dtype, MemoryFormat::contiguous,
                                     {input.array, grad_output.array});
-  without_gil([&] { conv_weight_grad(p, lift(input.view), lift(grad_output.view), lift(result.view)); });
-  return result.array;
+  if constexpr (with_bias) {
+    const std::vector<int64_t> channels{p.oc};
+    const Result bias = make_result(op, Py_None, channels, dtype, MemoryFormat::contiguous, {});
+    without_gil([&] {
+      conv_weight_grad(p, lift(input.view), lift(grad_output.view), lift(result.view), bias.view.data);
+    });
+    return py::make_tuple(result.array, bias.array);
+  } else {
+    without_gil([&] { conv_weight_grad(p, lift(input.view), lift(grad_output.view), lift(result.view)); });
+    return result.array;
+  }
 }
 
 py::object sum_channels(Arguments& a) {
@@ -226,7 +237,8 @@ py::object explain(Arguments& a) {
 void bind_conv(py::module_& m) {
   define_fast<forward>(m, "conv_forward", "try_conv_forward");
   define_fast<input_grad>(m, "conv_input_grad", "try_conv_input_grad");
-  define_fast<weight_grad>(m, "conv_weight_grad", "try_conv_weight_grad");
+  define_fast<weight_grads<false>>(m, "conv_weight_grad", "try_conv_weight_grad");
+  define_fast<weight_grads<true>>(m, "conv_weight_and_bias_grad");
   define_fast<sum_channels>(m, "channel_sum");
   define_fast<explain>(m, "explain_conv");
 }

@@ -105,6 +105,19 @@ def conv_weight_grad(
     out: Array | None,
 ) -> Array: ...
 def try_conv_weight_grad(*args: Any) -> Any: ...
+def conv_weight_and_bias_grad(
+    op: str,
+    rank: int,
+    input: Array,
+    weight_shape: Ints,
+    grad_output: Array,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+    exact: bool,
+    workspace: int | None,
+) -> tuple[Array, Array]: ...
 def channel_sum(op: str, grad_output: Array, out: Array | None) -> Array: ...
 def explain_conv(
     op: str,

@@ -144,6 +144,7 @@ class Primitive:
         self.variadic = bool(code.co_flags & 0x04)
         self.names = code.co_varnames[: code.co_argcount + self.variadic]
         self.rules: dict[str, Rule] = {}
+        self.together: tuple[tuple[str, ...], Rule] | None = None
         self.__name__ = function.__name__.lstrip("_")
         self.__doc__ = function.__doc__
 
@@ -167,6 +168,20 @@ class Primitive:
             for part, argument in enumerate(arguments):
                 which = part if len(arguments) > 1 else None
                 self.rules[argument] = Rule(function, wants, which, tuple(sources))
+            return function
+
+        return register
+
+    def vjp_together(self, *arguments: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a faster rule for `arguments` which all have rules of their own.
+
+        It makes all of them in one pass, returns a tuple, and is called with arrays only; the
+        others serve where not all are wanted, or second derivatives are.
+        """
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            wants = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+            self.together = arguments, Rule(function, wants, None, ())
             return function
 
         return register
@@ -279,6 +294,12 @@ class Node:
             if "output" in values:
                 values["output"] = Primitive.result._wrap(values["output"], self)
         shared: dict[Any, Any] = {}
+        made: dict[str, Any] = {}
+        if self.primitive.together is not None and not create_graph:
+            arguments, rule = self.primitive.together
+            if {argument for argument, _, _ in edges}.issuperset(arguments):
+                parts = rule.function(grad, *[values[want] for want in rule.wants])
+                made = dict(zip(arguments, parts, strict=True))
         for argument, position, source in edges:
             rule = self.primitive.rules.get(argument)
             if rule is None:
@@ -286,10 +307,13 @@ class Node:
             if rule.part is not None and create_graph:
                 raise NotImplementedError(f"{self.op}: its second derivative is not implemented")
             values["position"] = position
-            if rule.part is None or rule.function not in shared:
-                shared[rule.function] = rule.function(grad, *[values[want] for want in rule.wants])
-            result = shared[rule.function]
-            result = result if rule.part is None else result[rule.part]
+            if argument in made:
+                result = made[argument]
+            else:
+                if rule.part is None or rule.function not in shared:
+                    shared[rule.function] = rule.function(grad, *[values[w] for w in rule.wants])
+                result = shared[rule.function]
+                result = result if rule.part is None else result[rule.part]
             if result is not None and not create_graph:
                 result = np.asarray(result)
                 if type(source) in _kinds and _may_share(result, grad):

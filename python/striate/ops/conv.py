@@ -92,6 +92,11 @@ def _(grad: Any, op: str, input: Any, weight_shape: Any, form: Form) -> Any:
     return weight_grad(op, input, weight_shape, grad, form, None)
 
 
+@forward.vjp_together("weight", "bias")
+def _(grad: Any, op: str, input: Any, weight_shape: Any, form: Form) -> Any:
+    return _core.conv_weight_and_bias_grad(op, len(form[0]), input, weight_shape, grad, *form)
+
+
 @input_grad.vjp("weight")
 def _(grad: Any, op: str, weight_shape: Any, grad_output: Any, form: Form) -> Any:
     return weight_grad(op, grad, weight_shape, grad_output, form, None)
@@ -277,9 +282,9 @@ def conv2d(
         over memory. The slope of "leaky_relu" is 0.01.
     exact : bool
         Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
-        with 3 x 3 or 5 x 5 kernels and stride 1 may run by Winograd's algorithm, which is faster
-        and rounds about twice as much; an infinity or NaN then reaches all outputs of the tiles
-        that see it.
+        with 3 x 3 or 5 x 5 kernels and stride 1, and strided layers of few channels, may run by
+        Winograd's algorithm, which is faster and rounds about twice as much; an infinity or NaN
+        then reaches all outputs of the tiles that see it.
     workspace : int, optional
         Bytes of scratch memory that the algorithm may need; others decline. None: what
         `set_workspace_limit` has set, no limit at first.
