@@ -151,3 +151,24 @@ def test_bad_calls_are_refused():
     residual = integers((1, 3, 3, 3))
     with pytest.raises(ValueError, match="out shares memory with an input"):
         striate.conv2d(x, w, residual=residual, out=residual)
+
+
+@pytest.mark.parametrize("groups", [1, 8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weight_and_bias_gradients_of_one_pass_are_those_made_apart(dtype, groups):
+    x = RNG.integers(-3, 4, (3, 8, 9, 10)).astype(dtype)
+    w = RNG.integers(-3, 4, (16, 8 // groups, 3, 3)).astype(dtype)
+    grad = RNG.integers(-3, 4, (3, 16, 9, 10)).astype(dtype)
+    bias = np.zeros(16, dtype)
+
+    def gradients(*wanted):
+        tensors = [Tensor(a, requires_grad=wish) for a, wish in wanted]
+        y = striate.conv2d(x, *tensors, padding=1, groups=groups, exact=True)
+        y.backward(grad)
+        return [t.grad for t in tensors]
+
+    both = gradients((w, True), (bias, True))
+    alone = gradients((w, True), (bias, False))[0], gradients((w, False), (bias, True))[1]
+    for got, want in zip(both, alone, strict=True):
+        np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(both[1], grad.sum((0, 2, 3)))
