@@ -3,10 +3,15 @@
 
 # name | vector bytes | vector registers | flags
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  set(avx512_flags "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512")
+  if(STRIATE_EMULATE_AVX512)
+    # The compiler makes each vector of 64 bytes from two registers: slow, but the same lanes and tiles.
+    set(avx512_flags "-mavx2 -mfma -Wno-psabi")
+  endif()
   set(STRIATE_ISAS
     "baseline|16|16|"
     "avx2|32|16|-mavx2 -mfma"
-    "avx512|64|32|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512")
+    "avx512|64|32|${avx512_flags}")
 else()
   set(STRIATE_ISAS "neon|16|32|")
 endif()

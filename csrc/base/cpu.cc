@@ -31,6 +31,12 @@ const char* name_of(Isa isa) {
   return names[static_cast<size_t>(isa)];
 }
 
+#ifdef STRIATE_EMULATE_AVX512
+constexpr bool kEmulateAvx512 = true;
+#else
+constexpr bool kEmulateAvx512 = false;
+#endif
+
 bool is_supported(Isa isa) {
 #if defined(__x86_64__)
   // These builtins also ask the operating system whether it saves the wide registers.
@@ -41,6 +47,7 @@ bool is_supported(Isa isa) {
     case Isa::avx2:
       return avx2;
     case Isa::avx512:
+      if constexpr (kEmulateAvx512) return avx2;
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   }
