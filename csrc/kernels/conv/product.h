@@ -55,9 +55,10 @@ struct ProductArgs {
 template <class T>
 struct PackLanesArgs {
   const T* weight;
-  int64_t o, i, d, h, w;  // strides
+  int64_t o, i;        // strides
+  const int64_t* tap;  // offset of each tap
+  int taps;
   int lanes, channels;
-  int kd, kh, kw;
   T* packed;
   int64_t step;
 };
