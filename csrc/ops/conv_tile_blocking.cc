@@ -103,10 +103,9 @@ TileBlocking block_tiles(std::span<const Correlation<T>> phases, const Correlati
   b.images = 1;
   if (rows == axes[1].out && cols == axes[2].out) {
     const int64_t slab = slab_elements(axes, rows, cols, b.ic_block) * size;
-    b.images = std::clamp<int64_t>(std::min({kPixelsWanted / (rows * cols), kSlabBytes / slab,
-                                             kSumBytes / (rows * cols * count * b.oc_chunk * size)}),
-                                   1, c.n);
-    b.images = even_piece(c.n, b.images);
+    b.images = even_piece(c.n, std::clamp<int64_t>(std::min(kPixelsWanted / (rows * cols), kSlabBytes / slab), 1, c.n));
+    const int64_t lanes = kSumBytes / (b.images * rows * cols * count * size) / kernel.block * kernel.block;
+    b.oc_chunk = std::min(b.oc_chunk, std::max<int64_t>(lanes, kernel.block));
   }
 
   const auto tasks = [&] {

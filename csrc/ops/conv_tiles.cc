@@ -24,7 +24,7 @@ namespace striate {
 
 namespace {
 
-constexpr int64_t kSharedSlabBytes = 16 << 20;
+constexpr int64_t kSharedSlabBytes = 64 << 20;
 
 // Where the pixels and taps of a phase lie in what the tile reads: the image itself or the slab.
 struct Places {
@@ -80,9 +80,7 @@ class Tiles {
     if (!in_place && (b_.oc_chunks > 1 || b_.tiles() == 1) &&
         slabs <= kSharedSlabBytes / static_cast<int64_t>(sizeof(T)))
       shared_slab_ = Scratch<T>(slabs);
-    const bool pack_weights_late = b_.tiles() == 1 && (in_place || shared_slab_.get());
-    lanes_outside_ = pack_weights_late || shared_slab_.get();
-    if (!pack_weights_late) weight_.pack_all();
+    if (b_.tiles() > 1) weight_.pack_all();
   }
 
   double macs() const {
@@ -121,18 +119,11 @@ class Tiles {
     ws.window.place(part.tile, b_.ic_block);
     const bool in_image = read_in_place(part, ws.window);
     for (size_t phase = 0; phase < phases_.size(); ++phase) lay_out(phase, part, in_image, ws);
-    if (lanes_outside_) {
-      for (int64_t lane = 0; lane < part.channels; lane += kernel_.block)
-        for (int64_t block = 0; block < b_.ic_blocks; ++block) {
-          const T* from = in_image ? image(part, block * b_.ic_block) : shared_slab(part, block);
-          multiply(part, lane, block * b_.ic_block, from, ws);
-        }
-    } else {
-      for (int64_t ic = 0; ic < c_.ic; ic += b_.ic_block) {
-        const T* from = in_image ? image(part, ic) : ws.slab.get();
-        if (!in_image) pack_slab(part, ic, ws.window, ws.slab.get());
-        for (int64_t lane = 0; lane < part.channels; lane += kernel_.block) multiply(part, lane, ic, from, ws);
-      }
+    for (int64_t block = 0; block < b_.ic_blocks; ++block) {
+      const int64_t ic = block * b_.ic_block;
+      const T* from = in_image ? image(part, ic) : shared_slab_.get() ? shared_slab(part, block) : ws.slab.get();
+      if (!in_image && !shared_slab_.get()) pack_slab(part, ic, ws.window, ws.slab.get());
+      for (int64_t lane = 0; lane < part.channels; lane += kernel_.block) multiply(part, lane, ic, from, ws);
     }
     for (size_t phase = 0; phase < phases_.size(); ++phase) finish(phase, part, ws);
   }
@@ -339,7 +330,6 @@ class Tiles {
   TileWeights<T> weight_;
   std::vector<Interleave> interleave_;  // of each phase
   Scratch<T> shared_slab_;              // [group][tile][channel block], or empty
-  bool lanes_outside_;
 };
 
 }  // namespace
@@ -347,6 +337,7 @@ class Tiles {
 template <class T>
 void correlate_tiles(std::span<const Correlation<T>> phases, const conv::Kernel<T>& packer,
                      const conv::Product<T>& kernel) {
+  if (phases.size() == 1 && suits_pixels(phases[0], kernel)) return correlate_pixels(phases[0], packer, kernel);
   const Tiles<T> tiles(phases, packer, kernel);
   const int workers = workers_for(tiles.tasks(), tiles.macs() / kMacsPerInstruction);
   std::vector<Workspace<T>> workspaces;

@@ -272,8 +272,13 @@ void pack_runs(const PackLanesArgs<T>& p, const TapRun& run) {
   constexpr int n = kLanes<T>;
   const bool joined = p.i == run.length;
   const int channels = joined ? p.channels : 1, length = channels * run.length;
+  // Lanes that adjoin leave a short piece of memory a channel, which hardware does not foresee.
+  constexpr int kAhead = 6;
+  const int piece = !joined && p.o == run.length ? p.lanes * run.length : 0;
   for (int outer = 0; outer < p.channels; outer += channels) {
     const T* from = p.weight + outer * p.i + run.first;
+    for (int at = 0; at < piece; at += 64 / static_cast<int>(sizeof(T)))
+      __builtin_prefetch(from + kAhead * p.i + at);
     for (int begin = 0; begin < length; begin += n) {
       const int columns = smaller(n, length - begin);
       T* to[n];  // of each column
