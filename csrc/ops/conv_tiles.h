@@ -58,6 +58,13 @@ bool is_pointwise(const Correlation<T>& correlation);
 template <class T>
 void correlate_pointwise(const Correlation<T>& correlation, const conv::Product<T>& kernel);
 
+// Lanes are output pixels of a row: for short sums and few output channels.
+template <class T>
+bool suits_pixels(const Correlation<T>& correlation, const conv::Product<T>& kernel);
+template <class T>
+void correlate_pixels(const Correlation<T>& correlation, const conv::Kernel<T>& packer,
+                      const conv::Product<T>& kernel);
+
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>
 void correlate_groups(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);

@@ -94,7 +94,10 @@ STRIATE_INLINE void transpose_run(const T* from, int64_t from_row, int rows, int
       for (int c = 0; c < columns; ++c) to[c * to_column + r] = from[r * from_row + c];
     return;
   }
+  // The last square overlaps the one before.
   const auto square = [&](int r, int c) {
+    if (rows >= n) r = smaller(r, rows - n);
+    if (columns >= n) c = smaller(c, columns - n);
     transpose_square(from + r * from_row + c, from_row, smaller(n, rows - r), smaller(n, columns - c),
                      to + c * to_column + r, to_column);
   };

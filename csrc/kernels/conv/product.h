@@ -10,9 +10,9 @@
 //              |------| |        |
 //                       +--------+
 //
-// Two drivers give it two meanings. Lanes are output channels (ops/conv_tiles.cc): a row is an output pixel and
-// `a` the image, in place or packed, `b` the packed weights. Or lanes are output pixels (ops/conv_pixels.cc): a
-// row is an output channel and `a` the weights, `b` the image.
+// Its drivers give it two meanings. Lanes are output channels (ops/conv_tiles.cc): a row is an output pixel and
+// `a` the image, in place or packed, `b` the packed weights. Or lanes are output pixels (ops/conv_pixels.cc and
+// ops/conv_pointwise.cc): a row is an output channel and `a` the weights, `b` the packed image.
 //
 // k runs over `taps` runs of `run`. Within a run `a` and `b` advance by their steps; a table, where there is
 // one, says where each run begins, otherwise it begins where the last one ended.
@@ -55,9 +55,10 @@ struct ProductArgs {
 template <class T>
 struct PackLanesArgs {
   const T* weight;
-  int64_t o, i, d, h, w;  // strides
+  int64_t o, i;        // strides
+  const int64_t* tap;  // offset of each tap
+  int taps;
   int lanes, channels;
-  int kd, kh, kw;
   T* packed;
   int64_t step;
 };

@@ -222,8 +222,7 @@ void panels(const PanelArgs<T>& p) noexcept {
              p.piece[i].width, 1});
 }
 
-// The taps of one lane and channel lie within a short run of memory, which may hold others too (those of other
-// phases), in any order.
+// The taps of one lane and channel lie within a short run of memory, which may hold others too, in any order.
 constexpr int kLongestRun = 128;
 struct TapRun {
   int64_t first;  // its lowest offset
@@ -233,25 +232,20 @@ struct TapRun {
 
 template <class T>
 STRIATE_INLINE bool find_run(const PackLanesArgs<T>& p, TapRun& run) {
-  const int64_t ends[3] = {(p.kd - 1) * p.d, (p.kh - 1) * p.h, (p.kw - 1) * p.w};
-  int64_t length = 1;
-  run.first = 0;
-  for (int i = 0; i < 3; ++i) {
-    run.first += smaller(ends[i], int64_t{0});
-    length += ends[i] < 0 ? -ends[i] : ends[i];
+  int64_t last = run.first = p.tap[0];
+  for (int t = 1; t < p.taps; ++t) {
+    if (p.tap[t] < run.first) run.first = p.tap[t];
+    if (p.tap[t] > last) last = p.tap[t];
   }
-  const int taps = p.kd * p.kh * p.kw;
-  if (length > kLongestRun || length > 6 * taps) return false;
+  const int64_t length = last - run.first + 1;
+  if (length > kLongestRun || length > 6 * p.taps) return false;
   run.length = static_cast<int>(length);
   for (int i = 0; i < run.length; ++i) run.tap[i] = -1;
-  int tap = 0;
-  for (int d = 0; d < p.kd; ++d)
-    for (int h = 0; h < p.kh; ++h)
-      for (int w = 0; w < p.kw; ++w, ++tap) {
-        int& at = run.tap[d * p.d + h * p.h + w * p.w - run.first];
-        if (at >= 0) return false;  // taps that share memory
-        at = tap;
-      }
+  for (int t = 0; t < p.taps; ++t) {
+    int& at = run.tap[p.tap[t] - run.first];
+    if (at >= 0) return false;  // taps that share memory
+    at = t;
+  }
   return true;
 }
 
@@ -278,8 +272,13 @@ void pack_runs(const PackLanesArgs<T>& p, const TapRun& run) {
   constexpr int n = kLanes<T>;
   const bool joined = p.i == run.length;
   const int channels = joined ? p.channels : 1, length = channels * run.length;
+  // Lanes that adjoin leave a short piece of memory a channel, which hardware does not foresee.
+  constexpr int kAhead = 6;
+  const int piece = !joined && p.o == run.length ? p.lanes * run.length : 0;
   for (int outer = 0; outer < p.channels; outer += channels) {
     const T* from = p.weight + outer * p.i + run.first;
+    for (int at = 0; at < piece; at += 64 / static_cast<int>(sizeof(T)))
+      __builtin_prefetch(from + kAhead * p.i + at);
     for (int begin = 0; begin < length; begin += n) {
       const int columns = smaller(n, length - begin);
       T* to[n];  // of each column
@@ -306,19 +305,15 @@ void pack_runs(const PackLanesArgs<T>& p, const TapRun& run) {
 
 template <class T>
 void pack_lanes(const PackLanesArgs<T>& p) noexcept {
-  const int taps = p.kd * p.kh * p.kw;
   TapRun run;
-  if (p.o != 1 && !(taps == 1 && p.i == 1) && find_run(p, run)) {
+  if (p.o != 1 && !(p.taps == 1 && p.i == 1) && find_run(p, run)) {
     pack_runs(p, run);
   } else {  // lanes that are neighbours, the matrix of a single tap, or any strides: tap by tap
-    T* to = p.packed;
-    for (int d = 0; d < p.kd; ++d)
-      for (int h = 0; h < p.kh; ++h)
-        for (int w = 0; w < p.kw; ++w, to += p.channels * p.step)
-          move<T>({p.weight + d * p.d + h * p.h + w * p.w, p.i, p.o, p.channels, p.lanes, to, p.step, 1});
+    for (int t = 0; t < p.taps; ++t)
+      move<T>({p.weight + p.tap[t], p.i, p.o, p.channels, p.lanes, p.packed + t * p.channels * p.step, p.step, 1});
   }
   if (p.lanes == p.step) return;
-  for (int64_t row = 0; row < static_cast<int64_t>(taps) * p.channels; ++row)
+  for (int64_t row = 0; row < static_cast<int64_t>(p.taps) * p.channels; ++row)
     for (int lane = p.lanes; lane < p.step; ++lane) p.packed[row * p.step + lane] = 0;
 }
 
