@@ -87,6 +87,15 @@ Operand Arguments::optional_array(const char* op, const char* name) {
   return array(op, name);
 }
 
+Operand Arguments::byte_array(const char* op, const char* name) {
+  PyObject* object = next();
+  if (form_ == Form::offered || !py::isinstance<py::array>(object)) {
+    unready();
+    return {};
+  }
+  return {byte_view_of(op, name, py::reinterpret_borrow<py::array>(object)), object};
+}
+
 PyObject* Arguments::destination() {
   PyObject* object = next();
   // In the form `offered`, what an odd `out` means is for Python to say.

@@ -55,6 +55,7 @@ class Arguments {
   std::optional<int64_t> optional_integer();
   Operand array(const char* op, const char* name);
   Operand optional_array(const char* op, const char* name);
+  Operand byte_array(const char* op, const char* name);  // uint8, promised only
   PyObject* destination();  // None or an array
   Extents shape();
   Extents axes(int64_t rank);  // an int for all, or a tuple of one each

@@ -1,6 +1,9 @@
 #include "ops/pool.h"
 
+#include <algorithm>
+
 #include "bindings/arrays.h"
+#include "bindings/fast_call.h"
 
 namespace striate::python {
 namespace {
@@ -12,162 +15,169 @@ void check_shape(const char* op, const char* name, const TensorView& view,
                tuple_text(view.dims()));
 }
 
-MemoryFormat format_for(const char* op, const TensorView& input, const Format& format) {
-  const auto wish = parse_format(op, format);
-  return result_format(input, nullptr, wish ? &*wish : nullptr);
+// The spatial axes that the name of an op tells: "max_pool2d" has 2.
+int64_t rank_of(const char* op) {
+  for (; op && *op; ++op)
+    if (*op >= '1' && *op <= '3') return *op - '0';
+  return 2;
+}
+
+// What a call says of its windows, in this order. A maximum has dilation, a mean the rules of its divisor.
+struct Window {
+  enum class Of : uint8_t { max, mean };
+
+  Window(Arguments& a, int64_t rank, Of of) : kernel(a.axes(rank)), stride(a.axes(rank)), padding(a.pads(rank)) {
+    if (of == Of::max) dilation = a.axes(rank);
+    ceil_mode = a.flag();
+    if (of == Of::mean) count_include_pad = a.flag();
+    if (of == Of::mean) divisor = a.optional_integer();
+  }
+
+  PoolProblem on(const char* op, DType dtype, std::span<const int64_t> input_shape) const {
+    return PoolProblem::make({.op = op,
+                              .dtype = dtype,
+                              .input_shape = input_shape,
+                              .kernel = kernel,
+                              .stride = stride,
+                              .dilation = dilation,
+                              .padding = padding,
+                              .ceil_mode = ceil_mode,
+                              .count_include_pad = count_include_pad,
+                              .divisor = divisor});
+  }
+
+  Extents kernel, stride;
+  PadPairs padding;
+  Extents dilation;
+  bool ceil_mode, count_include_pad = true;
+  std::optional<int64_t> divisor;
+};
+
+MemoryFormat format_for(const TensorView& like, const std::optional<MemoryFormat>& wish) {
+  return result_format(like, nullptr, wish ? &*wish : nullptr);
 }
 
 // What a call tells of its maxima.
 enum class Places : uint8_t { none, positions, taps };
 
-py::tuple max_and_places(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
-                         const Pairs& padding, const Ints& dilation, bool ceil_mode, Places wanted,
-                         const Format& format, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"input", &input}});
-  const TensorView x = view_of(name, "input", input);
-  const PoolProblem p = PoolProblem::make({.op = name,
-                                           .dtype = dtype,
-                                           .input_shape = x.dims(),
-                                           .kernel = kernel,
-                                           .stride = stride,
-                                           .dilation = dilation,
-                                           .padding = padding,
-                                           .ceil_mode = ceil_mode});
-  const MemoryFormat layout = format_for(name, x, format);
-  py::array result = result_array(name, out, p.output_shape(), dtype, layout, {&input});
-  const TensorView y = lift(view_of(name, "out", result));
+// A tuple (maxima, places or None).
+py::object max_and_places(Arguments& a, bool with_taps) {
+  const char* op = a.text();
+  const Operand input = a.array(op, "input");
+  const Window window(a, rank_of(op), Window::Of::max);
+  const Places wanted = with_taps ? Places::taps : a.flag() ? Places::positions : Places::none;
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"input", &input}});
+  const PoolProblem p = window.on(op, dtype, input.view.dims());
+  const MemoryFormat layout = format_for(input.view, wish);
+  const std::vector<int64_t> shape = p.output_shape();
+  const Result result = make_result(op, out, shape, dtype, layout, {input.array});
   py::object places = py::none();
   TensorView at;
   if (wanted != Places::none) {
     const bool taps = wanted == Places::taps && taps_serve(p);
-    py::array array = new_array(name, p.output_shape(), taps ? DType::u8 : DType::i64, layout);
-    at = lift(taps ? byte_view_of(name, "taps", array) : view_of(name, "indices", array));
+    py::array array = new_array(op, shape, taps ? DType::u8 : DType::i64, layout);
+    at = lift(taps ? byte_view_of(op, "taps", array) : view_of(op, "indices", array));
     places = array;
   }
-  without_gil([&] { max_pool_forward(p, lift(x), y, wanted == Places::none ? nullptr : &at); });
-  return py::make_tuple(result, places);
+  without_gil([&] {
+    max_pool_forward(p, lift(input.view), lift(result.view), wanted == Places::none ? nullptr : &at);
+  });
+  return py::make_tuple(result.array, places);
 }
 
-py::tuple max_forward(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
-                      const Pairs& padding, const Ints& dilation, bool ceil_mode, bool return_indices,
-                      const Format& format, const py::object& out) {
-  return max_and_places(op, input, kernel, stride, padding, dilation, ceil_mode,
-                        return_indices ? Places::positions : Places::none, format, out);
-}
+py::object max_forward(Arguments& a) { return max_and_places(a, false); }
 
 // Positions, where taps do not serve.
-py::tuple max_with_taps(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
-                        const Pairs& padding, const Ints& dilation, bool ceil_mode, const Format& format,
-                        const py::object& out) {
-  return max_and_places(op, input, kernel, stride, padding, dilation, ceil_mode, Places::taps, format, out);
-}
+py::object max_with_taps(Arguments& a) { return max_and_places(a, true); }
 
-py::array max_input_grad(const std::string& op, const Ints& input_shape, const py::array& indices,
-                         const py::array& grad_output, const Format& format, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"grad_output", &grad_output}});
-  const TensorView g = view_of(name, "grad_output", grad_output);
-  const TensorView at = view_of(name, "indices", indices);
-  if (at.dtype != DType::i64) fail_type(name, ": indices must be int64, got ", name_of(at.dtype));
+py::object max_input_grad(Arguments& a) {
+  const char* op = a.text();
+  const Extents input_shape = a.shape();
+  const Operand indices = a.array(op, "indices"), grad_output = a.array(op, "grad_output");
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const TensorView &at = indices.view, &g = grad_output.view;
+  const DType dtype = same_dtype(op, {{"grad_output", &grad_output}});
+  if (at.dtype != DType::i64) fail_type(op, ": indices must be int64, got ", name_of(at.dtype));
   if (g.rank < 3 || g.rank > 5)
-    fail_value(name, ": grad_output must have 3 to 5 axes (N, C, spatial), got ", tuple_text(g.dims()));
-  check_shape(name, "indices", at, g.dims());
-  for (const int64_t extent : input_shape)
-    if (extent < 0) fail_value(name, ": input shape must not be negative, got ", tuple_text(input_shape));
-  if (static_cast<int>(input_shape.size()) != g.rank || input_shape[0] != g.shape[kN] ||
-      input_shape[1] != g.shape[kC])
-    fail_value(name, ": input shape ", tuple_text(input_shape), " and grad_output ", tuple_text(g.dims()),
+    fail_value(op, ": grad_output must have 3 to 5 axes (N, C, spatial), got ", tuple_text(g.dims()));
+  check_shape(op, "indices", at, g.dims());
+  const std::span<const int64_t> shape = input_shape;
+  for (const int64_t extent : shape)
+    if (extent < 0) fail_value(op, ": input shape must not be negative, got ", tuple_text(shape));
+  if (static_cast<int>(shape.size()) != g.rank || shape[0] != g.shape[kN] || shape[1] != g.shape[kC])
+    fail_value(op, ": input shape ", tuple_text(shape), " and grad_output ", tuple_text(g.dims()),
                " must have the same number of axes, images and channels");
-  py::array result = result_array(name, out, input_shape, dtype, format_for(name, g, format),
-                                  {&grad_output, &indices});
-  const TensorView dx = lift(view_of(name, "out", result));
-  without_gil([&] { max_pool_input_grad(name, lift(at), lift(g), dx); });
-  return result;
+  const Result result =
+      make_result(op, out, shape, dtype, format_for(g, wish), {grad_output.array, indices.array});
+  without_gil([&] { max_pool_input_grad(op, lift(at), lift(g), lift(result.view)); });
+  return result.array;
 }
 
-py::array max_taps_grad(const std::string& op, const Ints& input_shape, const py::array& taps,
-                        const py::array& grad_output, const Ints& kernel, const Ints& stride,
-                        const Pairs& padding, const Ints& dilation, bool ceil_mode, const Format& format,
-                        const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"grad_output", &grad_output}});
-  const TensorView g = view_of(name, "grad_output", grad_output);
-  const TensorView at = byte_view_of(name, "taps", taps);
-  const PoolProblem p = PoolProblem::make({.op = name,
-                                           .dtype = dtype,
-                                           .input_shape = input_shape,
-                                           .kernel = kernel,
-                                           .stride = stride,
-                                           .dilation = dilation,
-                                           .padding = padding,
-                                           .ceil_mode = ceil_mode});
-  check_shape(name, "grad_output", g, p.output_shape());
-  check_shape(name, "taps", at, p.output_shape());
-  py::array result =
-      result_array(name, out, input_shape, dtype, format_for(name, g, format), {&grad_output, &taps});
-  const TensorView dx = lift(view_of(name, "out", result));
-  without_gil([&] { max_pool_taps_grad(p, lift(at), lift(g), dx); });
-  return result;
+py::object max_taps_grad(Arguments& a) {
+  const char* op = a.text();
+  const Extents input_shape = a.shape();
+  const Operand taps = a.byte_array(op, "taps"), grad_output = a.array(op, "grad_output");
+  const Window window(a, rank_of(op), Window::Of::max);
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const TensorView& g = grad_output.view;
+  const DType dtype = same_dtype(op, {{"grad_output", &grad_output}});
+  const PoolProblem p = window.on(op, dtype, input_shape);
+  check_shape(op, "grad_output", g, p.output_shape());
+  check_shape(op, "taps", taps.view, p.output_shape());
+  const Result result =
+      make_result(op, out, input_shape, dtype, format_for(g, wish), {grad_output.array, taps.array});
+  without_gil([&] { max_pool_taps_grad(p, lift(taps.view), lift(g), lift(result.view)); });
+  return result.array;
 }
 
-PoolProblem mean_problem(const char* op, DType dtype, std::span<const int64_t> input_shape,
-                         const Ints& kernel, const Ints& stride, const Pairs& padding, bool ceil_mode,
-                         bool count_include_pad, const std::optional<int64_t>& divisor_override) {
-  return PoolProblem::make({.op = op,
-                            .dtype = dtype,
-                            .input_shape = input_shape,
-                            .kernel = kernel,
-                            .stride = stride,
-                            .dilation = {},
-                            .padding = padding,
-                            .ceil_mode = ceil_mode,
-                            .count_include_pad = count_include_pad,
-                            .divisor = divisor_override});
+py::object avg_forward(Arguments& a) {
+  const char* op = a.text();
+  const Operand input = a.array(op, "input");
+  const Window window(a, rank_of(op), Window::Of::mean);
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const DType dtype = same_dtype(op, {{"input", &input}});
+  const PoolProblem p = window.on(op, dtype, input.view.dims());
+  const Result result =
+      make_result(op, out, p.output_shape(), dtype, format_for(input.view, wish), {input.array});
+  without_gil([&] { avg_pool_forward(p, lift(input.view), lift(result.view)); });
+  return result.array;
 }
 
-py::array avg_forward(const std::string& op, const py::array& input, const Ints& kernel, const Ints& stride,
-                      const Pairs& padding, bool ceil_mode, bool count_include_pad,
-                      const std::optional<int64_t>& divisor_override, const Format& format,
-                      const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"input", &input}});
-  const TensorView x = view_of(name, "input", input);
-  const PoolProblem p = mean_problem(name, dtype, x.dims(), kernel, stride, padding, ceil_mode,
-                                     count_include_pad, divisor_override);
-  py::array result =
-      result_array(name, out, p.output_shape(), dtype, format_for(name, x, format), {&input});
-  const TensorView y = lift(view_of(name, "out", result));
-  without_gil([&] { avg_pool_forward(p, lift(x), y); });
-  return result;
-}
-
-py::array avg_input_grad(const std::string& op, const Ints& input_shape, const py::array& grad_output,
-                         const Ints& kernel, const Ints& stride, const Pairs& padding, bool ceil_mode,
-                         bool count_include_pad, const std::optional<int64_t>& divisor_override,
-                         const Format& format, const py::object& out) {
-  const char* name = op.c_str();
-  const DType dtype = common_dtype(name, {{"grad_output", &grad_output}});
-  const TensorView g = view_of(name, "grad_output", grad_output);
-  const PoolProblem p = mean_problem(name, dtype, input_shape, kernel, stride, padding, ceil_mode,
-                                     count_include_pad, divisor_override);
-  check_shape(name, "grad_output", g, p.output_shape());
-  py::array result =
-      result_array(name, out, input_shape, dtype, format_for(name, g, format), {&grad_output});
-  const TensorView dx = lift(view_of(name, "out", result));
-  without_gil([&] { avg_pool_input_grad(p, lift(g), dx); });
-  return result;
+py::object avg_input_grad(Arguments& a) {
+  const char* op = a.text();
+  const Extents input_shape = a.shape();
+  const Operand grad_output = a.array(op, "grad_output");
+  const Window window(a, rank_of(op), Window::Of::mean);
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const TensorView& g = grad_output.view;
+  const DType dtype = same_dtype(op, {{"grad_output", &grad_output}});
+  const PoolProblem p = window.on(op, dtype, input_shape);
+  check_shape(op, "grad_output", g, p.output_shape());
+  const Result result = make_result(op, out, input_shape, dtype, format_for(g, wish), {grad_output.array});
+  without_gil([&] { avg_pool_input_grad(p, lift(g), lift(result.view)); });
+  return result.array;
 }
 
 }  // namespace
 
 void bind_pool(py::module_& m) {
-  m.def("max_pool_forward", max_forward);
-  m.def("max_pool_with_taps", max_with_taps);
-  m.def("max_pool_taps_grad", max_taps_grad);
-  m.def("max_pool_input_grad", max_input_grad);
-  m.def("avg_pool_forward", avg_forward);
-  m.def("avg_pool_input_grad", avg_input_grad);
+  define_fast<max_forward>(m, "max_pool_forward", "try_max_pool_forward");
+  define_fast<max_with_taps>(m, "max_pool_with_taps");
+  define_fast<max_taps_grad>(m, "max_pool_taps_grad");
+  define_fast<max_input_grad>(m, "max_pool_input_grad");
+  define_fast<avg_forward>(m, "avg_pool_forward", "try_avg_pool_forward");
+  define_fast<avg_input_grad>(m, "avg_pool_input_grad", "try_avg_pool_input_grad");
 }
 
 }  // namespace striate::python

@@ -32,17 +32,17 @@ std::string few_columns(const PoolProblem& p) {
 }
 
 std::string grad_channels_decline(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
-  return channels_decline(p, grad, result, false);
+  return channels_decline(p, grad, result, nullptr);
 }
 
 std::string grad_rows_decline(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
   const std::string reason = few_columns(p);
-  return reason.empty() ? rows_decline(sums_of(p), grad, result, false) : reason;
+  return reason.empty() ? rows_decline(sums_of(p), grad, result, nullptr) : reason;
 }
 
 std::string grad_planes_decline(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
   const std::string reason = few_columns(p);
-  return reason.empty() ? planes_decline(p, grad, result, false) : reason;
+  return reason.empty() ? planes_decline(p, grad, result, nullptr) : reason;
 }
 
 constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&> kRows[] = {
@@ -76,7 +76,7 @@ TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   const double work = static_cast<double>(grad.size());
   const int64_t planes = grad.shape[kN] * (channels_inside ? 1 : channels), lines = planes * depth * height;
   const int64_t blocks = line_blocks(lines, work);
-  parallel_for(blocks, workers_for(blocks, work), FpMode::exact, [&](int64_t block, int) {
+  parallel_for(blocks, workers_for(blocks, work), FpMode::flush_denormals, [&](int64_t block, int) {
     for (int64_t line = lines * block / blocks; line < lines * (block + 1) / blocks; ++line) {
       const int64_t h = line % height, d = line / height % depth, plane = line / height / depth;
       const int64_t n = channels_inside ? plane : plane / channels, c = channels_inside ? 0 : plane % channels;
@@ -119,6 +119,7 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
   a.divisor = divisor;
   a.factor = exact_inverse(divisor);
   a.squares = is_square(p) && a.grad_end && a.out_is_dense;
+  a.seamless = a.squares && 2 * p.axis[1].out == p.axis[1].in && p.axis[0].out == p.axis[0].in;
   const int64_t lines = p.n * p.c * p.axis[0].in * p.axis[1].in;
   const double work = static_cast<double>(lines) * static_cast<double>(p.axis[2].in);
   const int64_t blocks = line_blocks(lines, work);
@@ -126,7 +127,7 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
   const int64_t sums = padded_count<T>(a.axis[2].out + 2 * (pool::kSpreadMargin + a.axis[2].kernel));
   const int64_t size = sums + padded_count<T>(a.axis[2].in);
   const Scratch<T> scratch(size * workers);
-  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+  parallel_for(blocks, workers, FpMode::flush_denormals, [&](int64_t block, int worker) {
     pool::SpreadArgs<T> mine = a;
     mine.sums = scratch.get() + worker * size;
     mine.row = mine.sums + sums;

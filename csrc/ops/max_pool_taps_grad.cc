@@ -111,7 +111,7 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
     return;
   }
   const Scratch<T> rows((a.rows_size + row) * workers);
-  const Scratch<uint8_t> winners(a.rows_size * workers);
+  const Scratch<T> winners(a.rows_size * workers);
   const Scratch<int32_t> table(starts * workers);
   parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
     pool::WinnersArgs<T> mine = a;

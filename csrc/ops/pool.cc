@@ -6,9 +6,10 @@
 namespace striate {
 namespace {
 
-constexpr PlanRow<PoolAlgorithm, const PoolProblem&, const TensorView&, const TensorView&, bool> kRows[] = {
+constexpr PlanRow<PoolAlgorithm, const PoolProblem&, const TensorView&, const TensorView&,
+                  const TensorView*> kRows[] = {
     {PoolAlgorithm::channels, "channels", channels_decline},  // lanes are channels
-    {PoolAlgorithm::rows, "rows", rows_decline},              // lanes are pixels, values alone
+    {PoolAlgorithm::rows, "rows", rows_decline},              // lanes are pixels; values, or taps too
     {PoolAlgorithm::planes, "planes", planes_decline},        // lanes are pixels; any strides
     {PoolAlgorithm::reference, "reference", nullptr},
 };
@@ -18,7 +19,7 @@ constexpr const char* kOp = "pooling";
 template <class T>
 void run_max(const PoolProblem& problem, TensorView input, const TensorView& output,
              const TensorView* places, const char* force) {
-  const PoolAlgorithm algorithm = choose(kOp, kRows, force, problem, input, output, places != nullptr);
+  const PoolAlgorithm algorithm = choose(kOp, kRows, force, problem, input, output, places);
   if (algorithm == PoolAlgorithm::reference)
     return pool::reference_max<T>(problem, input, output, places);
   // A tap has its number in the kernel as it was given.
@@ -30,7 +31,7 @@ void run_max(const PoolProblem& problem, TensorView input, const TensorView& out
 
 template <class T>
 void run_mean(const PoolProblem& problem, TensorView input, const TensorView& output, const char* force) {
-  const PoolAlgorithm algorithm = choose(kOp, kRows, force, problem, input, output, false);
+  const PoolAlgorithm algorithm = choose(kOp, kRows, force, problem, input, output, nullptr);
   if (algorithm == PoolAlgorithm::reference) return pool::reference_mean<T>(problem, input, output);
   const PoolProblem p = fold_global(problem, input);
   const PoolTables windows = window_tables(p);
@@ -42,7 +43,7 @@ void run_mean(const PoolProblem& problem, TensorView input, const TensorView& ou
 
 Plan plan_pool(const PoolProblem& problem, const TensorView& input, const TensorView& output,
                const char* force) {
-  return explain(kOp, kRows, force, problem, input, output, false);
+  return explain(kOp, kRows, force, problem, input, output, nullptr);
 }
 
 void max_pool_forward(const PoolProblem& p, const TensorView& input, const TensorView& output,

@@ -28,10 +28,13 @@ bool windows_are_runs(const PoolProblem& p, const TensorView& input) {
 
 constexpr double kTaskWork = 32e3;
 
+// Sums are arithmetic; maxima only compare, and denormals are different numbers.
+FpMode mode_of(PoolValue value) { return value == PoolValue::mean ? FpMode::flush_denormals : FpMode::exact; }
+
 // Calls body(begin, end, worker) for even blocks of lines.
 template <class Body>
-void for_line_blocks(int64_t lines, int64_t blocks, int workers, Body body) {
-  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+void for_line_blocks(int64_t lines, int64_t blocks, int workers, FpMode mode, Body body) {
+  parallel_for(blocks, workers, mode, [&](int64_t block, int worker) {
     body(lines * block / blocks, lines * (block + 1) / blocks, worker);
   });
 }
@@ -123,7 +126,7 @@ void run_planes(const PoolWork<T>& work) {
   const int64_t blocks = line_blocks(lines, taps);
   const int workers = workers_for(blocks, taps);
   const PaddedRows<T> rows(a, workers);
-  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+  for_line_blocks(lines, blocks, workers, mode_of(work.value), [&](int64_t begin, int64_t end, int worker) {
     planes(rows.for_worker(a, worker), begin, end);
   });
 }
@@ -131,18 +134,28 @@ void run_planes(const PoolWork<T>& work) {
 template <class T>
 void run_rows(const PoolWork<T>& work) {
   constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
+  constexpr int64_t kMostSquareLines = 64;  // to be done again where a NaN is met
   const PoolProblem& p = work.problem;
-  const PoolAxis& w = p.axis[2];
-  pool::RowsArgs<T> a{forward_args(work), nullptr, nullptr, false, false, 1};
+  const PoolAxis &h = p.axis[1], &w = p.axis[2];
+  const bool taps = work.places != nullptr;
+  const pool::ForwardArgs<T> original = forward_args(work);
+  pool::RowsArgs<T> a{original, nullptr, nullptr, false, false, 1, nullptr, &original, nullptr};
   a.in_end = static_cast<const T*>(dense_end(work.input));
-  a.out_is_dense = dense_end(work.output) != nullptr;
+  a.out_is_dense = dense_end(work.output) && (!taps || dense_end(*work.places));
   a.squares = is_square(p);
   const int64_t columns = std::min(w.out, pool::kRowsColumns);
   a.pitch = padded_count<T>((columns + vector) * w.stride + reach_of(w) + 3 * vector);
-  if (a.squares)
-    a.together = p.axis[1].out;
+  // Rows of scratch that lines need: one each, or with taps those of the input.
+  const auto rows_of = [&](int64_t lines) { return taps ? (lines - 1) * h.stride + h.kernel : lines; };
+  const int64_t lines = p.n * p.c * p.axis[0].out * h.out;
+  if (a.squares && a.in_end && a.out_is_dense && 2 * h.out == h.in) {  // all planes are one, of even height
+    a.c = a.axis[0].out = 1;
+    a.axis[1].out = lines;
+    a.together = std::min(lines, kMostSquareLines);
+  } else if (a.squares)
+    a.together = h.out;
   else if (columns == w.out)
-    a.together = std::clamp<int64_t>(elements / a.pitch, 1, p.axis[1].out);
+    while (a.together < h.out && rows_of(a.together + 1) * a.pitch <= elements) ++a.together;
   // Of a mean whose windows differ, the count of each column.
   const bool differ = work.value == PoolValue::mean && a.divisor == 0;
   const int64_t counted = differ ? w.out + vector : 0;
@@ -152,17 +165,19 @@ void run_rows(const PoolWork<T>& work) {
   if (differ) a.counts = counts.get();
 
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_rows_table));
-  const auto rows = work.value == PoolValue::max ? kernel.max : kernel.mean;
-  const double taps = work_of(p);
-  const int64_t lines = p.n * p.c * p.axis[0].out * p.axis[1].out;
-  const int64_t blocks = line_blocks(lines, taps);
-  const int workers = workers_for(blocks, taps);
-  const int64_t size = a.squares ? 0 : a.pitch * a.together;
-  const Scratch<T> scratch(size * workers);
-  std::fill_n(scratch.get(), size * workers, T(0));  // lanes past the end compute with it
-  for_line_blocks(lines, blocks, workers, [&](int64_t begin, int64_t end, int worker) {
+  auto rows = work.value == PoolValue::max ? kernel.max : kernel.mean;
+  if (taps) rows = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_row_taps_table));
+  if (taps) a.careful = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table)).max;
+  const double taps_met = work_of(p);
+  const int64_t blocks = line_blocks(lines, taps_met);
+  const int workers = workers_for(blocks, taps_met);
+  const int64_t size = a.squares ? 0 : a.pitch * rows_of(a.together), all = taps ? 2 * size : size;
+  const Scratch<T> scratch(all * workers);
+  std::fill_n(scratch.get(), all * workers, T(0));  // lanes past the end compute with it
+  for_line_blocks(lines, blocks, workers, mode_of(work.value), [&](int64_t begin, int64_t end, int worker) {
     pool::RowsArgs<T> mine = a;
-    mine.rows = scratch.get() + worker * size;
+    mine.rows = scratch.get() + worker * all;
+    mine.row_taps = mine.rows + size;
     rows(mine, begin, end);
   });
 }
@@ -181,7 +196,7 @@ void run_channels(const PoolWork<T>& work) {
   const int64_t width = (a.c / channel_blocks + fewest - 1) / fewest * fewest;
   const int64_t parts = (a.c + width - 1) / width;
   const int64_t tasks = blocks * parts;
-  parallel_for(tasks, workers_for(tasks, taps), FpMode::exact, [&](int64_t task, int) {
+  parallel_for(tasks, workers_for(tasks, taps), mode_of(work.value), [&](int64_t task, int) {
     const int64_t block = task / parts, c = task % parts * width;
     channels(a, lines * block / blocks, lines * (block + 1) / blocks, c, std::min(c + width, a.c));
   });
@@ -189,7 +204,8 @@ void run_channels(const PoolWork<T>& work) {
 
 }  // namespace
 
-std::string channels_decline(const PoolProblem& p, const TensorView& input, const TensorView& output, bool) {
+std::string channels_decline(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                             const TensorView*) {
   if (p.c < 2 || input.stride[kC] != 1) return "channels are not neighbours in memory";
   // Without columns, any array of one pixel an image seems to have neighbouring channels.
   if (input.shape[kW] == 1 && output.stride[kC] != 1)
@@ -197,9 +213,12 @@ std::string channels_decline(const PoolProblem& p, const TensorView& input, cons
   return reach_declines(p);
 }
 
-std::string rows_decline(const PoolProblem& p, const TensorView& input, const TensorView& output, bool places) {
+std::string rows_decline(const PoolProblem& p, const TensorView& input, const TensorView& output,
+                         const TensorView* places) {
   constexpr int64_t farthest = 8, widest = 4096;  // of stride and window: scratch stays small
-  if (places) return "keeps no places of maxima";
+  if (places && places->dtype == DType::i64) return "keeps no positions of maxima";
+  if (places && p.axis[0].kernel > 1) return "windows have depth";
+  if (places && places->stride[kW] != 1 && places->shape[kW] > 1) return "taps are not neighbours in memory";
   if ((input.stride[kW] != 1 && input.shape[kW] > 1) || (output.stride[kW] != 1 && output.shape[kW] > 1))
     return "pixels are not neighbours in memory";
   TensorView image = input;
@@ -209,7 +228,7 @@ std::string rows_decline(const PoolProblem& p, const TensorView& input, const Te
   return {};
 }
 
-std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, bool) {
+std::string planes_decline(const PoolProblem& p, const TensorView&, const TensorView&, const TensorView*) {
   return reach_declines(p);
 }
 

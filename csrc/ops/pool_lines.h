@@ -14,13 +14,14 @@ namespace striate {
 
 enum class PoolAlgorithm : uint8_t { channels, rows, planes, reference };
 
-/// Why an algorithm cannot read `input` and write `output`; empty if it can. `places`: of maxima, too.
+/// Why an algorithm cannot read `input` and write `output`; empty if it can. `places` (of maxima): null, positions
+/// or taps, as for max_pool_forward.
 std::string channels_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                             bool places);
+                             const TensorView* places);
 std::string rows_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                         bool places);
+                         const TensorView* places);
 std::string planes_decline(const PoolProblem& problem, const TensorView& input, const TensorView& output,
-                           bool places);
+                           const TensorView* places);
 
 enum class PoolValue : uint8_t { max, mean };
 

@@ -160,6 +160,7 @@ def max_pool_forward(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> tuple[Array, npt.NDArray[np.int64] | None]: ...
+def try_max_pool_forward(*args: Any) -> Any: ...
 def max_pool_with_taps(
     op: str,
     input: Array,
@@ -204,6 +205,7 @@ def avg_pool_forward(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def try_avg_pool_forward(*args: Any) -> Any: ...
 def avg_pool_input_grad(
     op: str,
     input_shape: Ints,
@@ -217,6 +219,7 @@ def avg_pool_input_grad(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def try_avg_pool_input_grad(*args: Any) -> Any: ...
 
 # ---- resampling and padding ----------------------------------------------------------------------
 # downsample keeps positions 0, f, 2f, ...; upsample_zeros writes them back into zeros of

@@ -56,7 +56,7 @@ struct ForwardArgs {
   T factor;    // its inverse, if that is exact; else 0
 };
 
-/// Values over rows whose pixels are neighbours, in the input and in the output.
+/// Rows whose pixels are neighbours, in the input and in the output.
 template <class T>
 struct RowsArgs : ForwardArgs<T> {
   const T* in_end;    // of the memory, if rows lie in it one behind another; null: read no element of other rows
@@ -64,6 +64,11 @@ struct RowsArgs : ForwardArgs<T> {
   bool out_is_dense;  // lines lie one behind another
   bool squares;       // all windows are 2 x 2, whole and apart
   int64_t together;   // lines that go together; `rows` has room for them, `pitch` apart
+  // With taps of maxima: `rows` and `row_taps` have room for the input rows of lines that go together; and lines
+  // where a NaN was met are left to `careful`, of the problem as it was before dense planes became one.
+  T* row_taps;
+  const ForwardArgs<T>* original;
+  void (*careful)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
 };
 
 constexpr int64_t kRowsColumns = 1024;  // of the output at a time; longer lines go one by one
@@ -78,6 +83,7 @@ struct SpreadArgs {
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   bool out_is_dense;       // lines lie one behind another
   bool squares;            // windows are 2 x 2, whole and apart; and both arrays dense
+  bool seamless;           // and no row is left over: planes follow each other like rows
   int64_t c;
   Axis axis[3];            // depth and height: for each input position the windows that see it;
                            // width: the pool's own windows
@@ -105,10 +111,10 @@ struct WinnersArgs {
   const uint8_t* tap_end;
   bool out_is_dense;       // lines lie one behind another
   bool squares;            // windows are 2 x 2, whole and apart; pixels are neighbours in all arrays
-  // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners, each row with a margin
-  // on both sides, for the windows that see the lines which go together.
+  // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners (integers as wide as T),
+  // each row with a margin on both sides, for the windows that see the lines which go together.
   T* rows;
-  uint8_t* winners;
+  T* winners;
   int64_t rows_size, most_rows, pitch, margin, together;
   int32_t* start;  // [strides of height and width, multiplied, + 1]
   T* row;  // scratch: columns of out
@@ -126,6 +132,15 @@ template <class T>
 struct RowsKernel {
   using Lines = void (*)(const RowsArgs<T>&, int64_t begin, int64_t end) noexcept;
   Lines max, mean;
+};
+
+// The same with the taps of maxima.
+template <class T>
+using RowTapsKernel = void (*)(const RowsArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+struct RowTapsTable {
+  RowTapsKernel<float> f32;
+  RowTapsKernel<double> f64;
 };
 
 // Lines over (n, d, h); lanes are the channels [c_begin, c_end).
@@ -188,6 +203,7 @@ struct SpreadTable {
 
 STRIATE_KERNEL_TABLE(striate::pool::PlanesTable, pool_planes_table)
 STRIATE_KERNEL_TABLE(striate::pool::RowsTable, pool_rows_table)
+STRIATE_KERNEL_TABLE(striate::pool::RowTapsTable, pool_row_taps_table)
 STRIATE_KERNEL_TABLE(striate::pool::ChannelsTable, pool_channels_table)
 STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)
 STRIATE_KERNEL_TABLE(striate::pool::WinnersTable, pool_winners_table)

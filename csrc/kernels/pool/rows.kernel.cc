@@ -320,16 +320,17 @@ bool join_block(const RowsArgs<T>& a, const Block<T>& block, int64_t j, int64_t 
 
 template <class First, class Careful, class T>
 STRIATE_INLINE void row_lines(const RowsArgs<T>& a, int64_t begin, int64_t end) {
-  const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
+  const int64_t rows = a.axis[1].out, columns = a.axis[2].out;
   const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
+  Position at = position_of(a, begin);
   for (int64_t i = begin; i < end;) {
-    const int64_t h = i % rows, d = i / rows % images, plane = i / rows / images;
-    const int64_t n = plane / a.c, c = plane % a.c;
+    const auto [n, c, d, h] = at;
     const Block<T> block = {
         a.in + n * a.in_stride[0] + c * a.in_stride[1] + a.axis[0].window[d].first * a.in_stride[2],
         a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3], d, h,
         smaller(smaller(end - i, rows - h), a.together)};
     i += block.lines;
+    advance(a, at, block.lines);
     if (a.squares) {
       if (!join_squares<First>(a, block, out_end)) join_squares<Careful>(a, block, out_end);
       continue;

@@ -126,16 +126,20 @@ template <class T>
 void mean_planes_together(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   constexpr int n = kLanes<T>;
   const Window& w = a.axis[2].window[0];
+  Position at = position_of(a, begin);
   for (int64_t i = begin; i < end; i += n) {
     const T* from[n];
     T* to[n];
     for (int k = 0; k < n; ++k) {
-      const int64_t plane = smaller(i + k, end - 1), image = plane / a.c, c = plane % a.c;
-      from[k] = a.in + image * a.in_stride[0] + c * a.in_stride[1] + w.first;
-      to[k] = a.out + image * a.out_stride[0] + c * a.out_stride[1];
+      from[k] = a.in + at.n * a.in_stride[0] + at.c * a.in_stride[1] + w.first;
+      to[k] = a.out + at.n * a.out_stride[0] + at.c * a.out_stride[1];
+      if (i + k + 1 < end) advance(a, at, 1);
     }
     const native<T> mean = sum_planes<T>(from, w.taps) / a.divisor;
-    for (int k = 0; k < n; ++k) *to[k] = mean[k];
+    if (to[n - 1] - to[0] == n - 1 && a.out_stride[1] == 1 && i + n <= end)
+      store(to[0], mean);
+    else
+      for (int k = 0; k < n; ++k) *to[k] = mean[k];
   }
 }
 

@@ -132,8 +132,17 @@ STRIATE_INLINE void copy_row(const T* from, int64_t count, int64_t whole, T* to)
   for (; i < count; ++i) to[i] = from[i];
 }
 
+// All planes as one.
+template <class T>
+void spread_seamless(const SpreadArgs<T>& a, int64_t begin, int64_t end) {
+  const int64_t columns = a.axis[2].in, shares = a.axis[2].out;
+  for (int64_t i = begin; i < end; ++i)
+    spread_squares(a, a.grad + i / 2 * shares, 1, a.grad_end, a.out + end * columns, a.out + i * columns);
+}
+
 template <class T>
 void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
+  if (a.seamless) return spread_seamless(a, begin, end);
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   T* sums = a.sums + pool::kSpreadMargin + a.axis[2].kernel;
   for (T* at = a.sums; at < sums; ++at) *at = 0;

@@ -67,6 +67,17 @@ STRIATE_INLINE auto low_bytes(V v, indices<I...>) {
   }
 }
 
+// `here` where it wins, else `best`. Places only grow, so where there is a maximum of integers no selection is needed.
+template <class T, class V>
+STRIATE_INLINE V later(V wins, V here, V best) {
+  if constexpr (STRIATE_VECTOR_BYTES == 64 || sizeof(T) == 8) {
+    return wins ? here : best;
+  } else {
+    const V candidate = wins & here;
+    return candidate > best ? candidate : best;
+  }
+}
+
 template <class T, int N>
 struct MaxAt {
   using Element = T;
@@ -90,8 +101,8 @@ struct MaxAt {
   STRIATE_INLINE void take(vec<T, N> v, int32_t at) {
     const auto wins = ~(v <= value);
     const vec<Where, N> here = vec<Where, N>{} + static_cast<Where>(at);
-    where = later(wins, here, where);
-    nan = later(v != v, here + 1, nan);
+    where = later<T>(wins, here, where);
+    nan = later<T>(v != v, here + 1, nan);
     value = v > value ? v : value;
   }
   STRIATE_INLINE void take_pair(vec<T, N> v, vec<T, N> w, int32_t v_at, int32_t w_at) {
@@ -121,17 +132,6 @@ struct MaxAt {
       for (int i = 0; i < used; ++i) a.at[to + i * to_step] = first + i * lane_step + lane[i];
     }
   }
-
- private:
-  // Places only grow, so where there is a maximum of integers no selection is needed.
-  static STRIATE_INLINE vec<Where, N> later(vec<Where, N> wins, vec<Where, N> here, vec<Where, N> best) {
-    if constexpr (STRIATE_VECTOR_BYTES == 64 || sizeof(Where) == 8) {
-      return wins ? here : best;
-    } else {
-      const vec<Where, N> candidate = wins & here;
-      return candidate > best ? candidate : best;
-    }
-  }
 };
 
 template <class T, int N>
@@ -155,6 +155,32 @@ struct Mean {
   }
   STRIATE_INLINE void store_place(const ForwardArgs<T>&, int64_t, int64_t, int64_t, int64_t, int = N) const {}
 };
+
+// ---- lines ------------------------------------------------------------------------------------------
+
+// Of a line of output: counted on rather than divided out, as planes may be a few lines each.
+struct Position {
+  int64_t n, c, d, h;
+};
+
+template <class T>
+STRIATE_INLINE Position position_of(const ForwardArgs<T>& a, int64_t line) {
+  const int64_t rows = a.axis[1].out, images = a.axis[0].out, plane = line / rows / images;
+  return {plane / a.c, plane % a.c, line / rows % images, line % rows};
+}
+
+// `lines` further, within an image or to the beginning of the next.
+template <class T>
+STRIATE_INLINE void advance(const ForwardArgs<T>& a, Position& at, int64_t lines) {
+  at.h += lines;
+  if (at.h < a.axis[1].out) return;
+  at.h = 0;
+  if (++at.d < a.axis[0].out) return;
+  at.d = 0;
+  if (++at.c < a.c) return;
+  at.c = 0;
+  ++at.n;
+}
 
 // ---- the walk ---------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ using pool::WinnersArgs;
 // A window that may have been won by the pixels at hand, if its winner was `tap`.
 struct Question {
   int64_t grad, winner;  // elements from where the lanes begin
-  uint8_t tap;
+  int32_t tap;
 };
 constexpr int kMostQuestions = 256;  // a pixel is one tap to each of its windows, and taps fit a byte
 
@@ -28,6 +28,14 @@ STRIATE_INLINE vec<T, N> add_if_won(vec<T, N> sum, const T* grad, const uint8_t*
   return sum + reinterpret_cast<vec<T, N>>(mask & reinterpret_cast<Mask>(load<vec<T, N>>(grad)));
 }
 
+// The same of winners as wide as the gradient.
+template <class T>
+STRIATE_INLINE native<T> add_if_won(native<T> sum, const T* grad, const T* winner, int32_t tap) {
+  using Mask = vec<typename mask_of<T>::type, kLanes<T>>;
+  const Mask won = load<Mask>(winner) == tap;
+  return sum + reinterpret_cast<native<T>>(won & reinterpret_cast<Mask>(load<native<T>>(grad)));
+}
+
 // ---- lanes are channels ----------------------------------------------------------------------------------
 
 template <int Vectors, int N, class T>
@@ -37,7 +45,7 @@ STRIATE_INLINE void channel_block(const Question* asked, int count, const T* gra
     const T* from = grad + asked[i].grad;
     const uint8_t* at = winner + asked[i].winner;
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[v] = add_if_won<N>(sum[v], from + v * N, at + v * N, asked[i].tap);
+    for (int v = 0; v < Vectors; ++v) sum[v] = add_if_won<N>(sum[v], from + v * N, at + v * N, static_cast<uint8_t>(asked[i].tap));
   }
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) store(out + v * N, sum[v]);
@@ -80,7 +88,7 @@ void channel_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end, int64_
           for (int64_t ow = ww.first; ow < ww.first + ww.taps; ++ow)
             asked[count++] = {od * a.grad_stride[2] + oh * a.grad_stride[3] + ow * a.grad_stride[4],
                               od * a.tap_stride[2] + oh * a.tap_stride[3] + ow * a.tap_stride[4],
-                              static_cast<uint8_t>(tap_row - ow * a.axis[2].stride)};
+                              static_cast<int32_t>(tap_row - ow * a.axis[2].stride)};
         }
       int64_t c = c_begin;
       for (; c + block <= c_end; c += block) channel_block<4, n>(asked, count, grad + c, winner + c, out + c);
@@ -116,10 +124,22 @@ STRIATE_INLINE void copy_row(const T* from, int64_t step, int64_t count, const T
   for (; i < count; ++i) to[i] = from[i * step];
 }
 
+// Taps become as wide as T.
+template <class T>
+STRIATE_INLINE void widen_row(const uint8_t* from, int64_t step, int64_t count, const uint8_t* end, T* to) {
+  using Where = typename mask_of<T>::type;
+  constexpr int n = kLanes<T>;
+  const int64_t whole = end ? end - from : step == 1 ? count : 0;
+  int64_t i = 0;
+  for (; i < count && i + n <= whole; i += n)
+    store(to + i, __builtin_convertvector(load<vec<uint8_t, n>>(from + i), vec<Where, n>));
+  for (; i < count; ++i) store(to + i, static_cast<Where>(from[i * step]));
+}
+
 template <class T>
 void fetch_band(const WinnersArgs<T>& a, const Band& band) {
-  constexpr int bytes = STRIATE_VECTOR_BYTES;
-  using Bytes = vec<uint8_t, bytes>;
+  using Where = vec<typename mask_of<T>::type, kLanes<T>>;
+  constexpr typename mask_of<T>::type nobody = 255;
   const int64_t n = band.plane / a.c, c = band.plane % a.c, columns = a.axis[2].out;
   const Window& wd = a.axis[0].window[band.d];
   for (int64_t d = 0; d < wd.taps; ++d)
@@ -127,15 +147,15 @@ void fetch_band(const WinnersArgs<T>& a, const Band& band) {
       const int64_t od = wd.first + d, oh = band.first + row;
       const int64_t to = (d * a.most_rows + row) * a.pitch + a.margin;
       if (oh < 0 || oh >= a.axis[1].out) {
-        for (int64_t i = 0; i < columns; i += bytes) store(a.winners + to + i, Bytes{} + uint8_t{255});
+        for (int64_t i = 0; i < columns; i += kLanes<T>) store(a.winners + to + i, Where{} + nobody);
         continue;
       }
       const auto at = [&](const int64_t(&stride)[5]) {
         return n * stride[0] + c * stride[1] + od * stride[2] + oh * stride[3];
       };
       copy_row(a.grad + at(a.grad_stride), a.grad_stride[4], columns, a.grad_end, a.rows + to);
-      copy_row(a.tap + at(a.tap_stride), a.tap_stride[4], columns, a.tap_end, a.winners + to);
-      store(a.winners + to + columns, Bytes{} + uint8_t{255});
+      widen_row(a.tap + at(a.tap_stride), a.tap_stride[4], columns, a.tap_end, a.winners + to);
+      store(a.winners + to + columns, Where{} + nobody);
     }
 }
 
@@ -157,7 +177,7 @@ void write_questions(const WinnersArgs<T>& a, int64_t d, Question* asked, int32_
         for (int64_t i = (height.kernel - 1 - h + height.stride) / height.stride; i-- > 0;)
           for (int64_t j = (width.kernel - 1 - w + width.stride) / width.stride; j-- > 0;)
             asked[count++] = {(od * a.most_rows + up - i) * a.pitch + ahead - j, 0,
-                              static_cast<uint8_t>((tap_d * height.kernel + h + i * height.stride) * width.kernel +
+                              static_cast<int32_t>((tap_d * height.kernel + h + i * height.stride) * width.kernel +
                                                    w + j * width.stride)};
       }
     }
@@ -175,7 +195,7 @@ STRIATE_INLINE void ask(const WinnersArgs<T>& a, const Question* asked, const Qu
     const int64_t at = asked->grad + from;
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v)
-      sum[v] = add_if_won<n>(sum[v], a.rows + at + v * n, a.winners + at + v * n, asked->tap);
+      sum[v] = add_if_won(sum[v], a.rows + at + v * n, a.winners + at + v * n, asked->tap);
   }
 }
 
@@ -287,7 +307,7 @@ void plane_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexcept
   const Axis& height = a.axis[1];
   const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
   for (int64_t i = 0; i < a.rows_size; ++i) a.rows[i] = 0;
-  for (int64_t i = 0; i < a.rows_size; ++i) a.winners[i] = 255;  // no tap
+  for (int64_t i = 0; i < a.rows_size; ++i) store(a.winners + i, typename mask_of<T>::type{255});  // no tap
   Question asked[kMostQuestions];
   int64_t written = -1;
   for (int64_t i = begin; i < end;) {

@@ -78,6 +78,13 @@ def _avg_pool(
     out: Any,
 ) -> Any:
     op = f"avg_pool{rank}d"
+    step = kernel_size if stride is None else stride
+    rules = (ceil_mode, count_include_pad, divisor_override)
+    ready = _core.try_avg_pool_forward(
+        op, input, kernel_size, step, padding, *rules, memory_format, out
+    )
+    if ready is not NotImplemented:
+        return ready
     input = operand(op, "input", input)
     window = _avg_window(
         op, rank, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -100,6 +107,13 @@ def _avg_pool_input_grad(
     out: Any,
 ) -> Any:
     op = f"avg_pool{rank}d_input_grad"
+    step = kernel_size if stride is None else stride
+    rules = (ceil_mode, count_include_pad, divisor_override)
+    ready = _core.try_avg_pool_input_grad(
+        op, input_shape, grad_output, kernel_size, step, padding, *rules, memory_format, out
+    )
+    if ready is not NotImplemented:
+        return ready
     input_shape = sizes(op, "input_shape", input_shape)
     grad_output = operand(op, "grad_output", grad_output)
     window = _avg_window(

@@ -106,6 +106,21 @@ def _max_pool(
     out: Any,
 ) -> Any:
     op = f"max_pool{rank}d"
+    step = kernel_size if stride is None else stride
+    ready = _core.try_max_pool_forward(
+        op,
+        input,
+        kernel_size,
+        step,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+        memory_format,
+        out,
+    )
+    if ready is not NotImplemented:
+        return ready if return_indices else ready[0]
     input = operand(op, "input", input)
     kernel = per_axis(op, "kernel_size", kernel_size, rank)
     window = (
