@@ -3,13 +3,16 @@
 // Tiles of one row of the image make a strip, strips make a block. Two ways through the work:
 //
 //   blocks     weights are transformed once; a task is a block of tiles and does all the rest by itself:
-//              its inputs, the products of all points, its outputs. No thread waits for another.
+//              its inputs, the products of all points, its outputs. No thread waits for another. Products
+//              of few input channels are transformed at once, a few tiles and output channels at a time.
 //   channels   few tiles and many channels (small images): the transformed weights are larger than all
 //              that is multiplied with them, so a task is a chunk of output channels, which transforms
 //              just its weights, where they stay in cache; the inputs were transformed together before.
 #include "ops/conv_winograd.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 #include <vector>
 
 #include "base/parallel.h"
@@ -24,9 +27,12 @@ constexpr int64_t kVBytes = 1024 * 1024;      // transformed inputs of a block
 constexpr int64_t kMBytes = 512 * 1024;       // products of a block and a chunk of output channels
 constexpr int64_t kMostTiles = 96;            // in a block
 constexpr int64_t kFewTiles = 200;            // all of them: tasks are channels
+constexpr int64_t kFewChannels = 32;          // products of few channels cost less than moving them through L2
 constexpr int64_t kDepth = 128;               // channels summed in one go: their weights stay in L1
 constexpr int64_t kSlabChannels = 64;
-constexpr int64_t kLongestStrip = 16;         // tiles
+constexpr int64_t kSlabBytes = 128 * 1024;
+constexpr int64_t kSlabStrips = 4;
+constexpr int64_t kLongestStrip = 64;         // tiles
 constexpr int64_t kEnoughTasks = 8;
 constexpr int64_t kPad = 16;                  // between points: power-of-two strides thrash L1
 
@@ -37,11 +43,17 @@ struct Blocking {
   int64_t strip;         // tiles
   int64_t block_strips;  // strips in a block
   int64_t blocks;
-  int64_t oc_chunk;      // output channels whose products a worker holds at a time
+  int64_t group;         // tiles of a strip whose products a worker holds at a time; 0: those of the whole block
+  int64_t oc_chunk;      // output channels of these products
+  int64_t slab_strips;   // strips, one below the other, that share a slab
   int64_t ic_block;      // channels of a slab
 };
 
-// One worker's share of a strip: where it lies and how many tiles it has.
+// Neighbouring tiles in a row, and the first of their outputs.
+struct Strip {
+  int64_t image, depth, row, col, tiles;
+};
+
 class Convolution {
  public:
   Convolution(const Correlation<float>& c, WinogradForm form, const conv::Kernel<float>& tiles,
@@ -52,16 +64,25 @@ class Convolution {
         points_(conv::size_of(form).points()),
         tiles_(tiles),
         kernel_(kernel),
-        axes_(c.axes) {
-    // Whole tiles: outputs beyond the end see padding and are dropped.
-    for (size_t i = 1; i < 3; ++i) axes_[i].out = round_up(axes_[i].out, outputs_);
+        // Whole tiles: outputs beyond the end see padding and are dropped.
+        tile_rows_(ceil_div(c.axes[1].out, outputs_)),
+        tile_cols_(ceil_div(c.axes[2].out, outputs_)) {
     choose_blocking();
+    const int64_t extents[] = {c.axes[0].out, input_span(tile_rows_), input_span(tile_cols_)};
+    for (size_t i = 0; i < 3; ++i) {
+      const CorrelationAxis& axis = c.axes[i];
+      source_[i] = Scratch<int32_t>(extents[i]);
+      for (int64_t x = 0; x < extents[i]; ++x) {
+        const int64_t at = x * axis.stride - axis.pad;
+        source_[i].get()[x] = at >= 0 && at < axis.in ? static_cast<int32_t>(at) : -1;
+      }
+    }
     depth_ = round_up(even_piece(c.ic, kDepth), kernel.lanes / 2);
-    v_tile_ = depth_ + kPad;
+    v_tile_ = depth_;
     v_depth_ = tiles_in_block() * v_tile_;
     v_point_ = ceil_div(c.ic, depth_) * v_depth_ + kPad;
     m_tile_ = b_.oc_chunk;
-    m_point_ = tiles_in_block() * m_tile_ + kPad;
+    m_point_ = (b_.group ? b_.group : tiles_in_block()) * m_tile_ + kPad;
     u_block_ = c.ic * kernel.lanes;
     u_point_ = ceil_div(c.oc, kernel.lanes) * u_block_ + kPad;
   }
@@ -75,41 +96,49 @@ class Convolution {
 
  private:
   struct Workspace {
-    Window window, tile;  // a strip; one tile of it
     Scratch<float> slab, m, acc, v, u;
   };
 
   int64_t point_count() const { return points_ * points_; }
-  int64_t strips() const { return c_.n * grid_.count(); }
+  int64_t parts() const { return ceil_div(tile_cols_, b_.strip); }  // of a row of tiles
+  int64_t strips() const { return c_.n * c_.axes[0].out * tile_rows_ * parts(); }
   int64_t tiles_in_block() const { return b_.block_strips * b_.strip; }
+  int64_t input_span(int64_t tiles) const { return (tiles - 1) * outputs_ + points_; }
+  bool channels_adjoin() const { return c_.input_stride[kC] == 1; }
 
   void choose_blocking() {
-    const int64_t tile_cols = axes_[2].out / outputs_;
-    b_.strip = even_piece(tile_cols, kLongestStrip);
-    grid_ = tile_grid(axes_, outputs_, b_.strip * outputs_);
-    b_.ic_block = round_up(std::min(c_.ic, kSlabChannels), kernel_.lanes / 2);
-    const int64_t all = strips() * b_.strip;
-    b_.by_channels = all <= kFewTiles && c_.oc >= 4 * kernel_.lanes;
+    const int64_t all = c_.n * c_.axes[0].out * tile_rows_ * tile_cols_;
+    const int64_t lanes = kernel_.lanes;
+    b_.by_channels = all <= kFewTiles && c_.oc >= 4 * lanes;
+    const bool few = !b_.by_channels && c_.ic <= kFewChannels;
+    int64_t most = std::clamp<int64_t>(kVBytes / (point_count() * c_.ic * 4), 2 * kernel_.tiles, kMostTiles);
+    most = std::max<int64_t>(std::min(most, all * c_.g / kEnoughTasks), kernel_.tiles);
+    b_.strip = even_piece(tile_cols_, b_.by_channels ? kLongestStrip : std::min(most, kLongestStrip));
+    b_.group = 0;
     if (b_.by_channels) {
       b_.block_strips = strips();
-      b_.oc_chunk = kernel_.lanes;
+      b_.oc_chunk = lanes;
     } else {
-      const int64_t fit = kVBytes / (point_count() * c_.ic * 4);
-      int64_t most = std::clamp<int64_t>(fit, 2 * kernel_.tiles, kMostTiles);
-      most = std::max<int64_t>(std::min(most, all * c_.g / kEnoughTasks), kernel_.tiles);
       b_.block_strips = even_piece(strips(), std::max<int64_t>(1, most / b_.strip));
       const int64_t chunk = kMBytes / (point_count() * tiles_in_block() * 4);
-      b_.oc_chunk = round_up(even_piece(c_.oc, std::max<int64_t>(chunk, kernel_.lanes)), kernel_.lanes);
+      b_.oc_chunk = round_up(even_piece(c_.oc, std::max<int64_t>(chunk, lanes)), lanes);
+    }
+    if (few) {
+      b_.group = even_piece(b_.strip, 2 * kernel_.tiles);
+      b_.oc_chunk = lanes;
     }
     b_.blocks = ceil_div(strips(), b_.block_strips);
+    const bool share = !channels_adjoin() && parts() == 1 && !b_.by_channels;
+    b_.slab_strips = share ? std::min({kSlabStrips, b_.block_strips, tile_rows_}) : 1;
+    const int64_t fit = kSlabBytes / (input_span(b_.slab_strips) * input_span(b_.strip) * 4);
+    const int64_t vector = lanes / 2;
+    b_.ic_block = std::min(std::clamp(fit / vector * vector, vector, kSlabChannels), round_up(c_.ic, vector));
   }
 
   Workspace make_workspace() const {
-    const int64_t slab = slab_elements(axes_, grid_.rows, grid_.cols, b_.ic_block) + kPad;
-    Workspace ws{Window(axes_, grid_, SlabOrder::channels_inside),
-                 Window(axes_, tile_grid(axes_, outputs_, outputs_), SlabOrder::channels_inside), Scratch<float>(slab),
-                 Scratch<float>(point_count() * m_point_), Scratch<float>(acc_stride() * (b_.oc_chunk / kernel_.lanes)),
-                 {}, {}};
+    const int64_t slab = input_span(b_.slab_strips) * input_span(b_.strip) * b_.ic_block + kPad;
+    Workspace ws{Scratch<float>(slab), Scratch<float>(point_count() * m_point_),
+                 Scratch<float>(acc_stride() * (b_.oc_chunk / kernel_.lanes)), {}, {}};
     std::fill_n(ws.slab.get(), slab, 0.0f);  // channels beyond the last are transformed too, and ignored
     if (b_.by_channels)
       ws.u = Scratch<float>(point_count() * (kDepth * b_.oc_chunk + kPad));
@@ -117,7 +146,7 @@ class Convolution {
       ws.v = Scratch<float>(point_count() * v_point_);
     return ws;
   }
-  int64_t acc_stride() const { return padded_count<float>(grid_.rows * grid_.cols * kernel_.lanes); }
+  int64_t acc_stride() const { return padded_count<float>(outputs_ * b_.strip * outputs_ * kernel_.lanes); }
 
   std::vector<Workspace> make_workspaces(int workers) const {
     std::vector<Workspace> workspaces;
@@ -125,139 +154,180 @@ class Convolution {
     return workspaces;
   }
 
-  // Inputs of one strip to V at tile `at`. Where channels are neighbours in the image, tiles that see no
-  // padding are read in place; all others through a slab.
-  void transform_strip(int64_t group, int64_t strip, Workspace& ws, float* v, int64_t at) const {
-    const int64_t image = strip / grid_.count();
-    const auto& in = c_.input_stride;
-    const float* input = c_.input + image * in[kN] + group * c_.ic * in[kC];
-    ws.window.place(strip % grid_.count(), b_.ic_block);
-    const Window& window = ws.window;
-    const int64_t tiles = window.cols / outputs_;
-    const auto slab = [&](Window& part, int64_t ic, int64_t count, float* to) {
-      tiles_.pack(part.pack_args(input + ic * in[kC], in[kC], in, count, ws.slab.get()));
-      kernel_.input[form_]({.slab = ws.slab.get(),
-                            .slab_h = part.row_step(),
-                            .slab_w = part.pixel_step(),
-                            .tiles = static_cast<int>(part.cols / outputs_),
-                            .channels = static_cast<int>(count),
-                            .v = to,
-                            .v_point = v_point_,
-                            .v_tile = v_tile_});
-    };
-    const auto for_channels = [&](float* to, auto body) {
-      for (int64_t ic = 0; ic < c_.ic;) {
-        const int64_t count = std::min({b_.ic_block, c_.ic - ic, depth_ - ic % depth_});
-        body(ic, count, to + ic / depth_ * v_depth_ + ic % depth_);
-        ic += count;
-      }
-    };
-    float* first = v + at * v_tile_;
-    const auto [begin, end] = tiles_in_place(window);
-    if (begin >= end) {
-      for_channels(first, [&](int64_t ic, int64_t count, float* to) { slab(ws.window, ic, count, to); });
-      return;
-    }
-    const float* from = input + depth_of(window) * in[kD] + row_of(window) * in[kH];
-    for_channels(first + begin * v_tile_, [&](int64_t ic, int64_t count, float* to) {
-      kernel_.input[form_]({.slab = from + ic + (window.col + begin * outputs_ - axes_[2].pad) * in[kW],
-                            .slab_h = in[kH],
-                            .slab_w = in[kW],
-                            .tiles = static_cast<int>(end - begin),
-                            .channels = static_cast<int>(count),
-                            .v = to,
-                            .v_point = v_point_,
-                            .v_tile = v_tile_});
-    });
-    for (int64_t tile = 0; tile < tiles; tile = tile + 1 == begin ? end : tile + 1) {
-      const int64_t col = window.col / outputs_ + tile;
-      ws.tile.place(strip % grid_.count() / grid_.col_tiles * (axes_[2].out / outputs_) + col, b_.ic_block);
-      for_channels(first + tile * v_tile_,
-                   [&](int64_t ic, int64_t count, float* to) { slab(ws.tile, ic, count, to); });
-    }
+  Strip locate(int64_t index) const {
+    const int64_t tile = index % parts() * b_.strip, row = index / parts(), plane = row / tile_rows_;
+    return {plane / c_.axes[0].out, plane % c_.axes[0].out, row % tile_rows_ * outputs_, tile * outputs_,
+            std::min(b_.strip, tile_cols_ - tile)};
   }
 
-  int64_t depth_of(const Window& window) const { return window.depth * axes_[0].stride - axes_[0].pad; }
-  int64_t row_of(const Window& window) const { return window.row - axes_[1].pad; }
+  // ---- inputs -----------------------------------------------------------------------------------------
+
+  // Inputs of `count` strips, one below the other, to V at tile `at`. Where channels are neighbours in the
+  // image, tiles that see no padding are read in place; all others through a slab.
+  void transform_strips(int64_t group, const Strip& strip, int64_t count, const Workspace& ws, float* v,
+                        int64_t at) const {
+    const auto& in = c_.input_stride;
+    const float* input = c_.input + strip.image * in[kN] + group * c_.ic * in[kC];
+    const auto [begin, end] = tiles_in_place(strip);
+    if (count > 1 || begin >= end) return transform_slab(input, strip, count, ws.slab.get(), v + at * v_tile_);
+    const int64_t col = strip.col + begin * outputs_;
+    const float* from = input + source_[0].get()[strip.depth] * in[kD] + (strip.row - c_.axes[1].pad) * in[kH] +
+                        (col - c_.axes[2].pad) * in[kW];
+    for_channels(v + (at + begin) * v_tile_, depth_, [&](int64_t ic, int64_t channels, float* to) {
+      transform(from + ic, in[kH], in[kW], end - begin, channels, to);
+    });
+    const auto border = [&](int64_t first, int64_t tiles) {
+      if (tiles > 0)
+        transform_slab(input, {strip.image, strip.depth, strip.row, strip.col + first * outputs_, tiles}, 1,
+                       ws.slab.get(), v + (at + first) * v_tile_);
+    };
+    border(0, begin);
+    border(end, strip.tiles - end);
+  }
+
+  void transform_slab(const float* input, const Strip& strip, int64_t count, float* slab, float* v) const {
+    const auto& in = c_.input_stride;
+    const CorrelationAxis& w = c_.axes[2];
+    const int64_t width = input_span(strip.tiles), slab_h = width * b_.ic_block;
+    const int64_t begin = std::clamp<int64_t>(w.pad - strip.col, 0, width);
+    for_channels(v, b_.ic_block, [&](int64_t ic, int64_t channels, float* to) {
+      tiles_.pack({.src = input + ic * in[kC],
+                   .src_c = in[kC],
+                   .src_d = in[kD],
+                   .src_h = in[kH],
+                   .src_w = in[kW],
+                   .channels = static_cast<int>(channels),
+                   .map_d = source_[0].get() + strip.depth,
+                   .map_h = source_[1].get() + strip.row,
+                   .map_w = source_[2].get() + strip.col,
+                   .d = 1,
+                   .h = static_cast<int>(input_span(count)),
+                   .w = static_cast<int>(width),
+                   .run_begin = static_cast<int>(begin),
+                   .run_end = static_cast<int>(std::clamp(w.in + w.pad - strip.col, begin, width)),
+                   .run_step = 1,
+                   .slab = slab,
+                   .slab_c = 1,
+                   .slab_d = 0,
+                   .slab_h = slab_h,
+                   .slab_w = b_.ic_block});
+      for (int64_t i = 0; i < count; ++i)
+        transform(slab + i * outputs_ * slab_h, slab_h, b_.ic_block, strip.tiles, channels,
+                  to + i * strip.tiles * v_tile_);
+    });
+  }
+
+  void transform(const float* from, int64_t from_h, int64_t from_w, int64_t tiles, int64_t channels,
+                 float* v) const {
+    kernel_.input[form_]({.slab = from,
+                          .slab_h = from_h,
+                          .slab_w = from_w,
+                          .tiles = static_cast<int>(tiles),
+                          .channels = static_cast<int>(channels),
+                          .v = v,
+                          .v_point = v_point_,
+                          .v_tile = v_tile_});
+  }
+
+  // Calls body(first channel, how many, where in V) for runs of at most `most` channels.
+  template <class Body>
+  void for_channels(float* v, int64_t most, Body body) const {
+    for (int64_t ic = 0; ic < c_.ic;) {
+      const int64_t count = std::min({most, c_.ic - ic, depth_ - ic % depth_});
+      body(ic, count, v + ic / depth_ * v_depth_ + ic % depth_);
+      ic += count;
+    }
+  }
 
   // The tiles of a strip that can be read in place, [begin, end).
-  std::pair<int64_t, int64_t> tiles_in_place(const Window& window) const {
-    const auto inside = [](int64_t first, int64_t count, int64_t extent) {
-      return first >= 0 && first + count <= extent;
-    };
-    const int64_t tiles = window.cols / outputs_;
+  std::pair<int64_t, int64_t> tiles_in_place(const Strip& strip) const {
     // A vector of channels may reach beyond the last one.
-    if (c_.input_stride[kC] != 1) return {tiles, tiles};
-    if (c_.ic % (kernel_.lanes / 2) != 0 && c_.input_slack < kernel_.lanes / 2) return {tiles, tiles};
-    if (!inside(depth_of(window), 1, axes_[0].in) || !inside(row_of(window), points_, axes_[1].in))
-      return {tiles, tiles};
-    const auto fits = [&](int64_t tile) {
-      return inside(window.col + tile * outputs_ - axes_[2].pad, points_, axes_[2].in);
-    };
-    int64_t begin = 0, end = tiles;
-    while (begin < end && !fits(begin)) ++begin;
-    while (end > begin && !fits(end - 1)) --end;
-    return {begin, end};
+    if (!channels_adjoin()) return {0, 0};
+    if (c_.ic % (kernel_.lanes / 2) != 0 && c_.input_slack < kernel_.lanes / 2) return {0, 0};
+    const auto& [d, h, w] = c_.axes;
+    const int64_t row = strip.row - h.pad, col = strip.col - w.pad;
+    if (source_[0].get()[strip.depth] < 0 || row < 0 || row + points_ > h.in) return {0, 0};
+    const int64_t begin = col < 0 ? ceil_div(-col, outputs_) : 0;
+    const int64_t room = w.in - points_ - col;  // the last column where a tile may begin
+    return {begin, std::min(strip.tiles, room < 0 ? 0 : room / outputs_ + 1)};
   }
 
-  // Outputs of one strip from M at tile `at`.
-  void store_strip(int64_t group, int64_t strip, int64_t oc, int64_t channels, Workspace& ws, int64_t at) const {
-    const int64_t image = strip / grid_.count();
-    Window& window = ws.window;
-    window.place(strip % grid_.count(), b_.ic_block);
-    const int64_t rows = std::min(window.rows, c_.axes[1].out - window.row);
-    const int64_t cols = std::min(window.cols, c_.axes[2].out - window.col);
+  // ---- outputs ----------------------------------------------------------------------------------------
+
+  struct Target {
+    const Strip& strip;
+    int64_t group, oc, channels;
+  };
+
+  bool stores_in_place() const { return c_.output_stride[kC] == 1; }
+  int64_t rows_of(const Strip& strip) const { return std::min(outputs_, c_.axes[1].out - strip.row); }
+  int64_t cols_of(const Strip& strip) const { return std::min(strip.tiles * outputs_, c_.axes[2].out - strip.col); }
+  float* place_of(const Target& t) const {
     const auto& out = c_.output_stride;
-    const int64_t first = group * c_.oc + oc;
-    const float* bias = c_.bias ? c_.bias + first : nullptr;
-    float* to = c_.output + image * out[kN] + first * out[kC] + window.depth * out[kD] +
-                window.row * out[kH] + window.col * out[kW];
-    const bool in_place = out[kC] == 1 && channels % kernel_.lanes == 0;
+    return c_.output + t.strip.image * out[kN] + (t.group * c_.oc + t.oc) * out[kC] + t.strip.depth * out[kD] +
+           t.strip.row * out[kH] + t.strip.col * out[kW];
+  }
+  const float* bias_of(const Target& t) const { return c_.bias ? c_.bias + t.group * c_.oc + t.oc : nullptr; }
+
+  // Outputs of `tiles` tiles of a strip from `first` on, whose products begin at tile `at` of M.
+  void transform_outputs(const Target& t, int64_t first, int64_t tiles, const Workspace& ws, int64_t at) const {
+    const auto& out = c_.output_stride;
+    const bool in_place = stores_in_place();
+    const int64_t out_w = in_place ? out[kW] : kernel_.lanes;
     kernel_.output[form_]({.m = ws.m.get() + at * m_tile_,
                            .m_point = m_point_,
                            .m_tile = m_tile_,
-                           .rows = static_cast<int>(rows),
-                           .cols = static_cast<int>(cols),
-                           .lane_blocks = static_cast<int>(ceil_div(channels, kernel_.lanes)),
-                           .bias = in_place ? bias : nullptr,
-                           .out = in_place ? to : ws.acc.get(),
+                           .rows = static_cast<int>(rows_of(t.strip)),
+                           .cols = static_cast<int>(std::min(tiles * outputs_, cols_of(t.strip) - first * outputs_)),
+                           .channels = static_cast<int>(t.channels),
+                           .bias = in_place ? bias_of(t) : nullptr,
+                           .out = (in_place ? place_of(t) : ws.acc.get()) + first * outputs_ * out_w,
+                           .whole_vectors = !in_place,
                            .out_block = in_place ? kernel_.lanes : acc_stride(),
-                           .out_h = in_place ? out[kH] : cols * kernel_.lanes,
-                           .out_w = in_place ? out[kW] : kernel_.lanes});
-    if (!in_place)
+                           .out_h = in_place ? out[kH] : cols_of(t.strip) * kernel_.lanes,
+                           .out_w = out_w});
+  }
+
+  // What is left once all outputs of a strip are made.
+  void finish_strip(const Target& t, const Workspace& ws) const {
+    const auto& out = c_.output_stride;
+    float* to = place_of(t);
+    const int64_t rows = rows_of(t.strip), cols = cols_of(t.strip);
+    if (!stores_in_place())
       tiles_.store({.acc = ws.acc.get(),
-                  .acc_block_stride = acc_stride(),
-                  .d = 1,
-                  .h = static_cast<int>(rows),
-                  .w = static_cast<int>(cols),
-                  .channels = static_cast<int>(channels),
-                  .bias = bias,
-                  .bias_step = 1,
-                  .out = to,
-                  .out_c = out[kC],
-                  .out_d = out[kD],
-                  .out_h = out[kH],
-                  .out_w = out[kW]});
+                    .acc_block_stride = acc_stride(),
+                    .d = 1,
+                    .h = static_cast<int>(rows),
+                    .w = static_cast<int>(cols),
+                    .channels = static_cast<int>(t.channels),
+                    .bias = bias_of(t),
+                    .bias_step = 1,
+                    .out = to,
+                    .out_c = out[kC],
+                    .out_d = out[kD],
+                    .out_h = out[kH],
+                    .out_w = out[kW]});
     c_.epilogue.apply({.out = to,
-                       .position = {image, first, window.depth, window.row, window.col},
+                       .position = {t.strip.image, t.group * c_.oc + t.oc, t.strip.depth, t.strip.row, t.strip.col},
                        .channel_step = 1,
-                       .channels = channels,
+                       .channels = t.channels,
                        .rows = rows,
                        .cols = cols},
                       out);
   }
 
-  // Calls body(strip, first tile) for the strips of a block; returns the number of tiles.
+  // Calls body(strip, first tile in the block, strips up to the end of block and image).
   template <class Body>
-  int64_t for_each_strip(int64_t block, Body body) const {
+  void for_each_strip(int64_t block, Body body, int64_t step = 1) const {
     const int64_t end = std::min(strips(), (block + 1) * b_.block_strips);
     int64_t at = 0;
-    for (int64_t strip = block * b_.block_strips; strip < end; ++strip) {
-      body(strip, at);
-      const int64_t col = strip % grid_.col_tiles * grid_.cols;
-      at += std::min(grid_.cols, axes_[2].out - col) / outputs_;
+    for (int64_t index = block * b_.block_strips; index < end;) {
+      const Strip strip = locate(index);
+      const int64_t count = std::min({step, end - index, tile_rows_ - strip.row / outputs_});
+      body(strip, at, count);
+      index += count;
+      at += count * strip.tiles;
     }
-    return at;
   }
 
   // One lane block's weights of channels [ic, ic + count).
@@ -302,34 +372,62 @@ class Convolution {
   }
 
   void run_block(int64_t group, int64_t block, const float* u, Workspace& ws) const {
-    const int64_t tiles = for_each_strip(block, [&](int64_t strip, int64_t at) {
-      transform_strip(group, strip, ws, ws.v.get(), at);
-    });
+    int64_t tiles = 0;
+    for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t count) {
+      transform_strips(group, strip, count, ws, ws.v.get(), at);
+      tiles = at + count * strip.tiles;
+    }, b_.slab_strips);
+    if (b_.group) return run_groups(group, block, u, ws);
     for (int64_t oc = 0; oc < c_.oc; oc += b_.oc_chunk) {
       const int64_t channels = std::min(b_.oc_chunk, c_.oc - oc);
       for (int64_t point = 0; point < point_count(); ++point)
         for (int64_t ic = 0; ic < c_.ic; ic += depth_)
-          multiply(ws.v.get() + point * v_point_ + ic / depth_ * v_depth_, tiles, std::min(depth_, c_.ic - ic),
-                   u + point * u_point_ + oc / kernel_.lanes * u_block_ + ic * kernel_.lanes, u_block_,
-                   ceil_div(channels, kernel_.lanes), ws.m.get() + point * m_point_, ic > 0);
-      for_each_strip(block, [&](int64_t strip, int64_t at) {
-        store_strip(group, strip, oc, channels, ws, at);
+          multiply({.v = ws.v.get() + point * v_point_ + ic / depth_ * v_depth_,
+                    .tiles = static_cast<int>(tiles),
+                    .k = static_cast<int>(std::min(depth_, c_.ic - ic)),
+                    .u = u + point * u_point_ + oc / kernel_.lanes * u_block_ + ic * kernel_.lanes,
+                    .u_block = u_block_,
+                    .channels = static_cast<int>(channels),
+                    .m = ws.m.get() + point * m_point_,
+                    .accumulate = ic > 0});
+      for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t) {
+        transform_outputs({strip, group, oc, channels}, 0, strip.tiles, ws, at);
+        finish_strip({strip, group, oc, channels}, ws);
       });
     }
   }
 
-  void multiply(const float* v, int64_t tiles, int64_t k, const float* u, int64_t u_block,
-                int64_t lane_blocks, float* m, bool accumulate) const {
-    kernel_.product({.v = v,
-                     .v_tile = v_tile_,
-                     .tiles = static_cast<int>(tiles),
-                     .k = static_cast<int>(k),
-                     .u = u,
-                     .u_block = u_block,
-                     .lane_blocks = static_cast<int>(lane_blocks),
-                     .m = m,
-                     .m_tile = m_tile_,
-                     .accumulate = accumulate});
+  // Few input channels: products of all points of a group of tiles and a lane block stay in L1 until they are
+  // transformed.
+  void run_groups(int64_t group, int64_t block, const float* u, Workspace& ws) const {
+    for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t) {
+      for (int64_t oc = 0; oc < c_.oc; oc += b_.oc_chunk) {
+        const int64_t channels = std::min(b_.oc_chunk, c_.oc - oc);
+        for (int64_t first = 0; first < strip.tiles; first += b_.group) {
+          const int64_t tiles = std::min(b_.group, strip.tiles - first);
+          multiply({.v = ws.v.get() + (at + first) * v_tile_,
+                    .tiles = static_cast<int>(tiles),
+                    .k = static_cast<int>(c_.ic),
+                    .u = u + oc / kernel_.lanes * u_block_,
+                    .u_block = u_block_,
+                    .channels = static_cast<int>(channels),
+                    .m = ws.m.get(),
+                    .accumulate = false,
+                    .points = static_cast<int>(point_count()),
+                    .u_point = u_point_});
+          transform_outputs({strip, group, oc, channels}, first, tiles, ws, 0);
+        }
+        finish_strip({strip, group, oc, channels}, ws);
+      }
+    });
+  }
+
+  void multiply(conv::WinogradProductArgs<float> args) const {
+    args.v_tile = v_tile_;
+    args.m_tile = m_tile_;
+    args.v_point = v_point_;
+    args.m_point = m_point_;
+    kernel_.product(args);
   }
 
   void run_channels() const {
@@ -340,29 +438,31 @@ class Convolution {
     const Scratch<float> v(c_.g * point_count() * v_point_);
     const auto v_of = [&](int64_t group) { return v.get() + group * point_count() * v_point_; };
     parallel_for(c_.g * strips(), workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
-      const int64_t strip = task % strips(), group = task / strips();
-      const int64_t row = strip / grid_.col_tiles, tile_cols = axes_[2].out / outputs_;
-      const int64_t at = row * tile_cols + strip % grid_.col_tiles * b_.strip;
-      transform_strip(group, strip, workspaces[static_cast<size_t>(worker)], v_of(group), at);
+      const int64_t index = task % strips(), group = task / strips();
+      const int64_t at = index / parts() * tile_cols_ + index % parts() * b_.strip;
+      transform_strips(group, locate(index), 1, workspaces[static_cast<size_t>(worker)], v_of(group), at);
     });
-    const int64_t tiles = strips() / grid_.col_tiles * (axes_[2].out / outputs_);
+    const int64_t tiles = strips() / parts() * tile_cols_;
     const int64_t u_point = depth_ * b_.oc_chunk + kPad;
     parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
       Workspace& ws = workspaces[static_cast<size_t>(worker)];
       const int64_t chunk = task % chunks, group = task / chunks;
-      const int64_t oc = chunk * b_.oc_chunk;
+      const int64_t oc = chunk * b_.oc_chunk, channels = std::min(b_.oc_chunk, c_.oc - oc);
       for (int64_t ic = 0; ic < c_.ic; ic += depth_) {
         const int64_t count = std::min(depth_, c_.ic - ic);
-        const int64_t blocks = ceil_div(std::min(b_.oc_chunk, c_.oc - oc), kernel_.lanes);
-        for (int64_t b = 0; b < blocks; ++b)
-          transform_weight(group, oc / kernel_.lanes + b, ic, count, ws.u.get() + b * depth_ * kernel_.lanes, u_point);
+        transform_weight(group, chunk, ic, count, ws.u.get(), u_point);
         for (int64_t point = 0; point < point_count(); ++point)
-          multiply(v_of(group) + point * v_point_ + ic / depth_ * v_depth_, tiles, count, ws.u.get() + point * u_point,
-                   depth_ * kernel_.lanes, blocks,
-                   ws.m.get() + point * m_point_, ic > 0);
+          multiply({.v = v_of(group) + point * v_point_ + ic / depth_ * v_depth_,
+                    .tiles = static_cast<int>(tiles),
+                    .k = static_cast<int>(count),
+                    .u = ws.u.get() + point * u_point,
+                    .channels = static_cast<int>(channels),
+                    .m = ws.m.get() + point * m_point_,
+                    .accumulate = ic > 0});
       }
-      for_each_strip(0, [&](int64_t strip, int64_t at) {
-        store_strip(group, strip, oc, std::min(b_.oc_chunk, c_.oc - oc), ws, at);
+      for_each_strip(0, [&](const Strip& strip, int64_t at, int64_t) {
+        transform_outputs({strip, group, oc, channels}, 0, strip.tiles, ws, at);
+        finish_strip({strip, group, oc, channels}, ws);
       });
     });
   }
@@ -372,8 +472,8 @@ class Convolution {
   const int64_t outputs_, points_;  // along one axis
   const conv::Kernel<float>& tiles_;
   const conv::WinogradKernel& kernel_;
-  CorrelationAxes axes_;
-  TileGrid grid_{};  // of strips
+  const int64_t tile_rows_, tile_cols_;
+  std::array<Scratch<int32_t>, 3> source_;  // along d, h, w: which input lies there, or -1
   Blocking b_{};
   int64_t depth_, v_tile_, v_depth_, v_point_, m_tile_, m_point_, u_block_, u_point_;
 };

@@ -216,9 +216,9 @@ void store_row(const StoreArgs<T>& a, const T* acc, const T* bias, T* out, int l
     }
     return;
   }
-  int w = 0;
-  if (a.out_w == 1) {
-    for (; w + n <= a.w; w += n) {
+  if (a.out_w == 1 && a.w >= n) {
+    for (int begin = 0; begin < a.w; begin += n) {
+      const int w = smaller(begin, a.w - n);  // the last square overlaps the one before
       for (int lane = 0; lane < lanes; lane += n) {
         V block[n];
         const V b = load<V>(bias + lane);
@@ -234,14 +234,20 @@ void store_row(const StoreArgs<T>& a, const T* acc, const T* bias, T* out, int l
         }
       }
     }
+    return;
   }
   for (int lane = 0; lane < lanes; ++lane)
-    for (int i = w; i < a.w; ++i)
+    for (int i = 0; i < a.w; ++i)
       out[lane * a.out_c + i * a.out_w] = acc[i * kBlock<T> + lane] + bias[lane];
 }
 
 template <class T>
-void store(const StoreArgs<T>& a) noexcept {
+void store(const StoreArgs<T>& args) noexcept {
+  StoreArgs<T> a = args;
+  if (a.out_w == 1 && a.out_h == a.w) {  // rows that follow each other are one
+    a.w *= a.h;
+    a.h = 1;
+  }
   for (int first = 0, b = 0; first < a.channels; first += kBlock<T>, ++b) {
     const int lanes = smaller(kBlock<T>, a.channels - first);
     // -0, not 0: adding it changes nothing, not even the sign of a zero.

@@ -58,19 +58,21 @@ struct WinogradWeightArgs {
   int64_t u_point;
 };
 
-/// m[tile][lane] (+)= sum over k of v[tile][k] * u[k][lane], one point.
+/// m[tile][lane] (+)= sum over k of v[tile][k] * u[k][lane], of some points.
 template <class T>
 struct WinogradProductArgs {
   const T* v;
-  int64_t v_tile;
+  int64_t v_tile = 0;
   int tiles;
   int k;
   const T* u;
-  int64_t u_block;
-  int lane_blocks;
-  T* m;
-  int64_t m_tile;
+  int64_t u_block = 0;
+  int channels;  // lanes of all blocks that are of use
+  T* m;          // writable up to the next whole vector
+  int64_t m_tile = 0;
   bool accumulate;
+  int points = 1;
+  int64_t v_point = 0, u_point = 0, m_point = 0;
 };
 
 /// Y = A^T M A + bias for a strip of tiles, cut to the outputs that exist; channels lie side by side.
@@ -79,9 +81,10 @@ struct WinogradOutputArgs {
   const T* m;
   int64_t m_point, m_tile;
   int rows, cols;  // of the strip's outputs
-  int lane_blocks;
+  int channels;
   const T* bias;  // null: none
   T* out;
+  bool whole_vectors;  // may be written beyond the last channel
   int64_t out_block, out_h, out_w;  // to the next lane block, row, column
 };
 

@@ -1,6 +1,8 @@
 // Winograd's convolution, forward: transforms and the products of the points. See winograd.h.
 #include "kernels/conv/winograd.h"
 
+#include "kernels/conv/even_pieces.h"
+#include "kernels/conv/moves.h"
 #include "kernels/conv/winograd_transform.h"
 #include "simd/vec.h"
 
@@ -92,13 +94,13 @@ void weight(const WinogradWeightArgs<float>& a) noexcept {
 
 // ---- M = V U -----------------------------------------------------------------------------------------
 
-template <int Rows>
+template <int Rows, int Vectors>
 void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
-  V sum[Rows][kVectors];
+  V sum[Rows][Vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j)
+    for (int j = 0; j < Vectors; ++j)
       sum[r][j] = V{};
   const float* row[Rows];
 #pragma GCC unroll 16
@@ -107,48 +109,57 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < kBlock; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
+    for (int j = 0; j < Vectors * kVector; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
   const float* next = v + Rows * a.v_tile;
   for (int k = 0; k < a.k; ++k) {
     __builtin_prefetch(next + k * Rows);
-    V w[kVectors];
+    V w[Vectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) w[j] = load<V>(u + j * kVector);
+    for (int j = 0; j < Vectors; ++j) w[j] = load<V>(u + j * kVector);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       const V value = broadcast<V>(row[r][k]);
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) sum[r][j] += value * w[j];
+      for (int j = 0; j < Vectors; ++j) sum[r][j] += value * w[j];
     }
     u += kBlock;
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) {
+    for (int j = 0; j < Vectors; ++j) {
       float* to = m + r * a.m_tile + j * kVector;
       // Short sums added to each other round less than one long sum.
       store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
     }
 }
 
-template <int Rows>
+template <int Rows, int Vectors>
 STRIATE_INLINE void product_dispatch(int rows, const WinogradProductArgs<float>& a, const float* v,
                                      const float* u, float* m) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return product_rows<Rows>(a, v, u, m);
-    product_dispatch<Rows - 1>(rows, a, v, u, m);
+    if (rows == Rows) return product_rows<Rows, Vectors>(a, v, u, m);
+    product_dispatch<Rows - 1, Vectors>(rows, a, v, u, m);
   }
 }
 
+template <int Vectors>
+void product_block(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
+  even_pieces(a.tiles, Vectors == 1 ? 9 : kRows, [&](int begin, int rows) {
+    product_dispatch<Vectors == 1 ? 9 : kRows, Vectors>(rows, a, v + begin * a.v_tile, u, m + begin * a.m_tile);
+  });
+}
+
 void product(const WinogradProductArgs<float>& a) noexcept {
-  const int pieces = (a.tiles + kRows - 1) / kRows;
-  for (int b = 0; b < a.lane_blocks; ++b) {
-    for (int p = 0, begin = 0; p < pieces; ++p) {
-      const int rows = (a.tiles - begin + pieces - p - 1) / (pieces - p);
-      product_dispatch<kRows>(rows, a, a.v + begin * a.v_tile, a.u + b * a.u_block,
-                              a.m + begin * a.m_tile + b * kBlock);
-      begin += rows;
+  for (int point = 0; point < a.points; ++point) {
+    const float* v = a.v + point * a.v_point;
+    const float* u = a.u + point * a.u_point;
+    float* m = a.m + point * a.m_point;
+    for (int lane = 0; lane < a.channels; lane += kBlock, u += a.u_block) {
+      if (a.channels - lane > kVector)
+        product_block<kVectors>(a, v, u, m + lane);
+      else
+        product_block<1>(a, v, u, m + lane);
     }
   }
 }
@@ -160,29 +171,37 @@ void output(const WinogradOutputArgs<float>& a) noexcept {
   constexpr int points = size_of(form).points(), outputs = size_of(form).outputs;
   for (int t = 0, x0 = 0; x0 < a.cols; ++t, x0 += outputs) {
     const int cols = smaller(outputs, a.cols - x0);
-    for (int b = 0; b < a.lane_blocks; ++b) {
-      for (int lane = 0; lane < kBlock; lane += kVector) {
-        const float* from = a.m + t * a.m_tile + b * kBlock + lane;
-        float* to = a.out + b * a.out_block + x0 * a.out_w + lane;
-        const V bias = a.bias ? load<V>(a.bias + b * kBlock + lane) : broadcast<V>(-0.0f);  // changes nothing
-        V half[outputs][points];
+    for (int lane = 0; lane < a.channels; lane += kVector) {
+      const float* from = a.m + t * a.m_tile + lane;
+      float* to = a.out + lane / kBlock * a.out_block + x0 * a.out_w + lane % kBlock;
+      const int used = a.whole_vectors ? kVector : smaller(kVector, a.channels - lane);
+      const V bias = !a.bias            ? broadcast<V>(-0.0f)  // changes nothing
+                     : used == kVector ? load<V>(a.bias + lane)
+                                       : load_tail<float, kVector>(a.bias + lane, used);
+      V half[outputs][points];
 #pragma GCC unroll 8
-        for (int x = 0; x < points; ++x) {
-          V column[points], y[outputs];
+      for (int x = 0; x < points; ++x) {
+        V column[points], y[outputs];
 #pragma GCC unroll 8
-          for (int i = 0; i < points; ++i) column[i] = load<V>(from + (i * points + x) * a.m_point);
-          output_transform<outputs, points>(column, y);
+        for (int i = 0; i < points; ++i) column[i] = load<V>(from + (i * points + x) * a.m_point);
+        output_transform<outputs, points>(column, y);
 #pragma GCC unroll 8
-          for (int i = 0; i < outputs; ++i) half[i][x] = y[i];
-        }
+        for (int i = 0; i < outputs; ++i) half[i][x] = y[i];
+      }
 #pragma GCC unroll 8
-        for (int y = 0; y < outputs; ++y) {
-          if (y >= a.rows) break;
-          V row[outputs];
-          output_transform<outputs, points>(half[y], row);
+      for (int y = 0; y < outputs; ++y) {
+        if (y >= a.rows) break;
+        V row[outputs];
+        output_transform<outputs, points>(half[y], row);
+        float* line = to + y * a.out_h;
+        if (used == kVector) {
 #pragma GCC unroll 8
           for (int x = 0; x < outputs; ++x)
-            if (x < cols) store(to + y * a.out_h + x * a.out_w, row[x] + bias);
+            if (x < cols) store(line + x * a.out_w, row[x] + bias);
+        } else {
+#pragma GCC unroll 8
+          for (int x = 0; x < outputs; ++x)
+            if (x < cols) store_tail<float, kVector>(line + x * a.out_w, row[x] + bias, used);
         }
       }
     }
