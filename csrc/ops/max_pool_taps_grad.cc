@@ -84,7 +84,7 @@ int64_t seen_by(const PoolAxis& axis) {
 template <class T>
 void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& taps, const TensorView& grad,
                 const TensorView& result, double work) {
-  constexpr int64_t line = 64, elements = 4096;  // of scratch that stay in the nearest cache
+  constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
   const PoolAxis &h = p.axis[1], &w = p.axis[2];
   const auto end_of = [](const TensorView& view) {
     return view.stride[kW] == 1 ? dense_end(view) : nullptr;
@@ -93,8 +93,8 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   a.tap_end = static_cast<const uint8_t*>(end_of(taps));
   a.out_is_dense = end_of(result) != nullptr;
   a.squares = is_square(p) && taps.stride[kW] == 1 && grad.stride[kW] == 1 && result.stride[kW] == 1;
-  a.margin = padded_count<uint8_t>((w.kernel + w.stride - 1) / w.stride);
-  a.pitch = a.margin + padded_count<uint8_t>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * line);
+  a.margin = padded_count<T>((w.kernel + w.stride - 1) / w.stride);
+  a.pitch = a.margin + padded_count<T>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * vector);
   const int64_t depth = seen_by(p.axis[0]), before = (h.kernel - 1) / h.stride + 1;
   a.together = std::clamp<int64_t>((elements / (depth * a.pitch) - before) * h.stride, h.stride, h.in);
   a.most_rows = a.together / h.stride + 1 + before;
