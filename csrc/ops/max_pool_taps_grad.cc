@@ -1,6 +1,7 @@
 // The gradient of a maximum from the taps that won, for training: a byte an output is read instead of eight, and
 // since the windows are known, every pixel of the result is written once.
 #include <algorithm>
+#include <initializer_list>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
@@ -84,7 +85,7 @@ int64_t seen_by(const PoolAxis& axis) {
 template <class T>
 void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& taps, const TensorView& grad,
                 const TensorView& result, double work) {
-  constexpr int64_t line = 64, elements = 4096;  // of scratch that stay in the nearest cache
+  constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
   const PoolAxis &h = p.axis[1], &w = p.axis[2];
   const auto end_of = [](const TensorView& view) {
     return view.stride[kW] == 1 ? dense_end(view) : nullptr;
@@ -93,8 +94,8 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   a.tap_end = static_cast<const uint8_t*>(end_of(taps));
   a.out_is_dense = end_of(result) != nullptr;
   a.squares = is_square(p) && taps.stride[kW] == 1 && grad.stride[kW] == 1 && result.stride[kW] == 1;
-  a.margin = padded_count<uint8_t>((w.kernel + w.stride - 1) / w.stride);
-  a.pitch = a.margin + padded_count<uint8_t>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * line);
+  a.margin = padded_count<T>((w.kernel + w.stride - 1) / w.stride);
+  a.pitch = a.margin + padded_count<T>(std::max(w.out, (w.in + w.pad) / w.stride) + 2 * vector);
   const int64_t depth = seen_by(p.axis[0]), before = (h.kernel - 1) / h.stride + 1;
   a.together = std::clamp<int64_t>((elements / (depth * a.pitch) - before) * h.stride, h.stride, h.in);
   a.most_rows = a.together / h.stride + 1 + before;
@@ -123,6 +124,11 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   });
 }
 
+bool all_channels_last(std::initializer_list<const TensorView*> views) {
+  return std::all_of(views.begin(), views.end(),
+                     [](const TensorView* view) { return read_format(*view).format == MemoryFormat::channels_last; });
+}
+
 template <class T>
 void run_scatter(const PoolProblem& p, const pool::WinnersArgs<T>& a, double work) {
   const int64_t images = p.n * p.c, blocks = line_blocks(images, work);
@@ -133,11 +139,13 @@ void run_scatter(const PoolProblem& p, const pool::WinnersArgs<T>& a, double wor
 }
 
 template <class T>
-void run_channels(const PoolProblem& p, const pool::WinnersArgs<T>& a, double work) {
+void run_channels(const PoolProblem& p, pool::WinnersArgs<T> a, bool dense, double work) {
   constexpr int64_t fewest = 64;  // channels in a task: whole cache lines and full vectors
+  a.seamless = dense && is_square(p);
+  for (const PoolAxis& axis : p.axis) a.seamless &= axis.out * axis.stride == axis.in;
   const int64_t lines = p.n * p.axis[0].in * p.axis[1].in;
   const int64_t blocks = line_blocks(lines, work), wanted = line_blocks(lines * p.c, work);
-  const int64_t parts = std::clamp<int64_t>(wanted / blocks, 1, (p.c + fewest - 1) / fewest);
+  const int64_t parts = a.seamless ? 1 : std::clamp<int64_t>(wanted / blocks, 1, (p.c + fewest - 1) / fewest);
   const int64_t width = ((p.c + parts - 1) / parts + fewest - 1) / fewest * fewest;
   const int64_t tasks = blocks * ((p.c + width - 1) / width);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).channels;
@@ -156,7 +164,7 @@ void run(const PoolProblem& p, const TensorView& taps, const TensorView& grad, c
   const auto a = winners_args<T>(p, taps, grad, result, covers);
   const double work = std::max(work_of(p), static_cast<double>(result.size()));
   if (algorithm == Algorithm::channels)
-    run_channels(p, a, work);
+    run_channels(p, a, all_channels_last({&taps, &grad, &result}), work);
   else if (algorithm == Algorithm::scatter)
     run_scatter(p, a, work);
   else

@@ -106,6 +106,7 @@ struct WinnersArgs {
   int64_t c;
   Axis axis[3];  // for each input position the windows that see it
   int64_t pad[3];
+  bool seamless;  // channels only: windows are 2 x 2 and cover all, and pixels and lines follow each other
   // Pixels only.
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   const uint8_t* tap_end;

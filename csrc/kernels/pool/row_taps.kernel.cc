@@ -33,25 +33,27 @@ struct Best {
   STRIATE_INLINE void meet(native<T> v, int64_t at) { meet(v, Taps<T>{} + static_cast<typename mask_of<T>::type>(at)); }
 };
 
-template <class T>
-STRIATE_INLINE void unfold_best(Best<T>& best) {
-  best.value = unfold(best.value);
-  best.tap = unfold(best.tap);
-}
-
-// `left` of the lanes; all of them where `whole` elements may be written.
-template <class T>
-STRIATE_INLINE void write(const Best<T>& best, int64_t left, int64_t whole, T* out, uint8_t* tap) {
+// `left` of the lanes; all of them where `whole` elements may be written. `first_tap`: of what `best` tells of.
+template <bool Folded, class T>
+STRIATE_INLINE void write(const Best<T>& best, int64_t first_tap, int64_t left, int64_t whole, T* out, uint8_t* tap) {
   constexpr int n = kLanes<T>;
-  const auto taps = low_bytes(best.tap, typename make_indices<n>::type{});
+  using order = typename make_indices<n>::type;
+  native<T> value = best.value;
+  Taps<T> wide = best.tap;
+  if constexpr (Folded) {
+    value = unfold(value);
+    wide = unfold(wide);
+  }
+  wide += static_cast<typename mask_of<T>::type>(first_tap);  // not before: GCC narrows permuted vectors badly
+  const auto taps = low_bytes(wide, order{});
   if (whole >= n) {
-    store(out, best.value);
+    store(out, value);
     store(tap, taps);
     return;
   }
   T values[n];
   uint8_t numbers[n];
-  store(values, best.value);
+  store(values, value);
   store(numbers, taps);
   for (int64_t i = 0; i < left; ++i) {
     out[i] = values[i];
@@ -175,9 +177,7 @@ STRIATE_INLINE void down_line(const RowsArgs<T>& a, const T* row, const T* taps,
     for (int64_t r = 1; r < height; ++r)
       best.meet(load<V>(row + r * a.pitch + j),
                 load<Taps<T>>(taps + r * a.pitch + j) + static_cast<typename mask_of<T>::type>(r) * width);
-    best.tap += static_cast<typename mask_of<T>::type>(first_tap);
-    if constexpr (Folded) unfold_best<T>(best);
-    write(best, smaller<int64_t>(count - j, n), whole - j, out + j, tap + j);
+    write<Folded>(best, first_tap, smaller<int64_t>(count - j, n), whole - j, out + j, tap + j);
   }
 }
 
@@ -254,8 +254,7 @@ bool max_squares(const RowsArgs<T>& a, const Block<T>& block) {
       lower.tap += 2;
       lower.meet(folded_odd(bottom_left, bottom_right), 3);
       best.meet(lower.value, lower.tap);
-      unfold_best<T>(best);
-      write(best, n, n, out + j, tap + j);
+      write<true>(best, block.first_tap, n, n, out + j, tap + j);
     }
     for (; j < count; ++j) {
       const T corner[4] = {top[2 * j], top[2 * j + 1], bottom[2 * j], bottom[2 * j + 1]};

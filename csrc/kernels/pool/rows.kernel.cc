@@ -257,6 +257,36 @@ STRIATE_INLINE void join_across_any(const RowsArgs<T>& a, const Block<T>& block,
     join_across<Op, kAnyStep, 0>(a, block, first, count, out_end);
 }
 
+// Lines of squares, two to a vector, as far as memory ends; how many. Clean: as for join_rows.
+template <class Op, class T>
+STRIATE_INLINE int64_t join_short_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end, bool& clean) {
+  using V = native<T>;
+  constexpr int n = kLanes<T>;
+  using half = typename make_indices<n / 2>::type;
+  const int64_t down = a.in_stride[3];
+  auto ordered = V{} == V{};
+  const T* from = block.in + block.h * 2 * down;
+  T* out = block.out;
+  int64_t line = 0;
+  for (; line + 2 <= block.lines; line += 2, from += 4 * down, out += 2 * a.out_stride[3]) {
+    T* second = out + a.out_stride[3];
+    if (a.in_end - from - 3 * down < n || out_end - second < n / 2) break;
+    const V top = load<V>(from), bottom = load<V>(from + down);
+    const V next_top = load<V>(from + 2 * down), next_bottom = load<V>(from + 3 * down);
+    if constexpr (Op::kLooksForNan) {
+      ordered &= both_ordered(top, bottom);
+      ordered &= both_ordered(next_top, next_bottom);
+    }
+    const V one = Op::join(top, bottom), two = Op::join(next_top, next_bottom);
+    const V value = Op::finish(unfold(Op::join(folded_even(one, two), folded_odd(one, two))),
+                               Divisor<T>{a.divisor, a.factor, nullptr, T(1)}, 0);
+    store(out, low_half(value, half{}));
+    store(second, high_half(value, half{}));
+  }
+  clean = !Op::kLooksForNan || all_set(ordered);
+  return line;
+}
+
 // Windows of 2 x 2 that touch no edge and each other nowhere: both passes in registers.
 template <class Op, class T>
 bool join_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end) {
@@ -266,7 +296,10 @@ bool join_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end)
   const int64_t count = a.axis[2].out;
   auto ordered = V{} == V{};
   bool clean = true;
-  for (int64_t line = 0; line < block.lines; ++line) {
+  int64_t line = 0;
+  if (2 * count <= n && a.in_end && out_end && !a.counts)
+    line = join_short_squares<Op>(a, block, out_end, clean);
+  for (; line < block.lines; ++line) {
     const T* top = block.in + (block.h + line) * 2 * a.in_stride[3];
     const T* bottom = top + a.in_stride[3];
     T* out = block.out + line * a.out_stride[3];

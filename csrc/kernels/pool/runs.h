@@ -7,15 +7,6 @@
 namespace striate::STRIATE_ISA {
 namespace {
 
-template <class V, int... I>
-STRIATE_INLINE auto low_half(V v, indices<I...>) {
-  return __builtin_shufflevector(v, v, I...);
-}
-template <class V, int... I>
-STRIATE_INLINE auto high_half(V v, indices<I...>) {
-  return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) + I)...);
-}
-
 template <class T, int N>
 struct RunMax {
   using Where = typename mask_of<T>::type;

@@ -117,7 +117,7 @@ void spread_squares(const SpreadArgs<T>& a, const T* grad, int64_t lines, const 
       const V from = load<V>(grad + j);
       const V share = a.factor != 0 ? from * a.factor : from / a.divisor;
       store(out + 2 * j, zip_low(share, share, order{}));
-      store(out + 2 * j + n, zip_high(share, share, order{}));
+      if (2 * j + n < columns) store(out + 2 * j + n, zip_high(share, share, order{}));
     }
     for (; j < shares; ++j) out[2 * j] = out[2 * j + 1] = grad[j] / a.divisor;
     if (2 * shares < columns) out[columns - 1] = 0;

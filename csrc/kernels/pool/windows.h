@@ -54,6 +54,15 @@ struct Max {
   STRIATE_INLINE void store_place(const ForwardArgs<T>&, int64_t, int64_t, int64_t, int64_t, int = N) const {}
 };
 
+template <class V, int... I>
+STRIATE_INLINE auto low_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, I...);
+}
+template <class V, int... I>
+STRIATE_INLINE auto high_half(V v, indices<I...>) {
+  return __builtin_shufflevector(v, v, (static_cast<int>(sizeof...(I)) + I)...);
+}
+
 // The low byte of every lane.
 template <class V, int... I>
 STRIATE_INLINE auto low_bytes(V v, indices<I...>) {

@@ -65,9 +65,37 @@ STRIATE_INLINE void channel_rest(const Question* asked, int count, const T* grad
   }
 }
 
+// Windows of 2 x 2 apart, which cover all of dense arrays: a pixel has one window. Vectors run over into the next
+// pixel, which is written next.
+template <class T>
+void square_channels(const WinnersArgs<T>& a, int64_t begin, int64_t end) {
+  constexpr int n = kLanes<T>;
+  const int64_t windows = a.axis[2].out, channels = a.c, row = windows * channels;
+  const T* grad_end = a.grad + (end + 1) / 2 * row;
+  for (int64_t i = begin; i < end; ++i) {
+    const T* grad = a.grad + i / 2 * row;
+    const uint8_t* tap = a.tap + i / 2 * row;
+    T* out = a.out + i * 2 * row;
+    // Of the elements of a row of windows, those where a vector may begin: it ends within both arrays, in the
+    // second of its two pixels too.
+    const int64_t in_room = grad_end - grad - n, out_room = (a.out + end * 2 * row - out - n) / 2 - channels;
+    const int64_t room = smaller(in_room, out_room);
+    for (int64_t w = 0; w < windows; ++w, grad += channels, tap += channels, out += 2 * channels)
+      for (int64_t pixel = 0; pixel < 2; ++pixel) {
+        const auto number = static_cast<uint8_t>(i % 2 * 2 + pixel);
+        T* to = out + pixel * channels;
+        int64_t c = 0;
+        for (; c < channels && w * channels + c <= room; c += n)
+          store(to + c, add_if_won<n>(native<T>{}, grad + c, tap + c, number));
+        for (; c < channels; ++c) to[c] = tap[c] == number ? grad[c] : T(0);
+      }
+  }
+}
+
 template <class T>
 void channel_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
                      int64_t c_end) noexcept {
+  if (a.seamless) return square_channels(a, begin, end);
   constexpr int n = kLanes<T>, block = 4 * n;
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   for (int64_t i = begin; i < end; ++i) {
