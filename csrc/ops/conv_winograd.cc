@@ -1,13 +1,4 @@
-// Winograd's convolution in blocks of tiles.
-//
-// Tiles of one row of the image make a strip, strips make a block. Two ways through the work:
-//
-//   blocks     weights are transformed once; a task is a block of tiles and does all the rest by itself:
-//              its inputs, the products of all points, its outputs. No thread waits for another. Products
-//              of few input channels are transformed at once, a few tiles and output channels at a time.
-//   channels   few tiles and many channels (small images): the transformed weights are larger than all
-//              that is multiplied with them, so a task is a chunk of output channels, which transforms
-//              just its weights, where they stay in cache; the inputs were transformed together before.
+// Winograd's convolution in blocks of tiles. How they are cut, and why: ops/conv_winograd_blocks.h.
 #include "ops/conv_winograd.h"
 
 #include <algorithm>
@@ -17,42 +8,18 @@
 
 #include "base/parallel.h"
 #include "base/scratch.h"
+#include "ops/conv_winograd_blocks.h"
 
 namespace striate {
 namespace {
 
 using conv::WinogradForm;
 
-constexpr int64_t kVBytes = 1024 * 1024;      // transformed inputs of a block
-constexpr int64_t kMBytes = 512 * 1024;       // products of a block and a chunk of output channels
-constexpr int64_t kMostTiles = 96;            // in a block
-constexpr int64_t kFewTiles = 200;            // all of them: tasks are channels
-constexpr int64_t kFewChannels = 32;          // products of few channels cost less than moving them through L2
-constexpr int64_t kDepth = 128;               // channels summed in one go: their weights stay in L1
-constexpr int64_t kSlabChannels = 64;
-constexpr int64_t kSlabBytes = 128 * 1024;
-constexpr int64_t kSlabStrips = 4;
-constexpr int64_t kLongestStrip = 64;         // tiles
-constexpr int64_t kEnoughTasks = 8;
-constexpr int64_t kPad = 16;                  // between points: power-of-two strides thrash L1
+constexpr int64_t kDepth = 128;  // channels summed in one go: their weights stay in L1
+constexpr int64_t kWeightChannels = 64;
+constexpr int64_t kPad = 16;     // between points: power-of-two strides thrash L1
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
-
-struct Blocking {
-  bool by_channels;
-  int64_t strip;         // tiles
-  int64_t block_strips;  // strips in a block
-  int64_t blocks;
-  int64_t group;         // tiles of a strip whose products a worker holds at a time; 0: those of the whole block
-  int64_t oc_chunk;      // output channels of these products
-  int64_t slab_strips;   // strips, one below the other, that share a slab
-  int64_t ic_block;      // channels of a slab
-};
-
-// Neighbouring tiles in a row, and the first of their outputs.
-struct Strip {
-  int64_t image, depth, row, col, tiles;
-};
 
 class Convolution {
  public:
@@ -64,11 +31,8 @@ class Convolution {
         points_(conv::size_of(form).points()),
         tiles_(tiles),
         kernel_(kernel),
-        // Whole tiles: outputs beyond the end see padding and are dropped.
-        tile_rows_(ceil_div(c.axes[1].out, outputs_)),
-        tile_cols_(ceil_div(c.axes[2].out, outputs_)) {
-    choose_blocking();
-    const int64_t extents[] = {c.axes[0].out, input_span(tile_rows_), input_span(tile_cols_)};
+        b_(winograd_blocks(c, form, kernel)) {
+    const int64_t extents[] = {c.axes[0].out, b_.input_span(b_.tile_rows), b_.input_span(b_.tile_cols)};
     for (size_t i = 0; i < 3; ++i) {
       const CorrelationAxis& axis = c.axes[i];
       source_[i] = Scratch<int32_t>(extents[i]);
@@ -78,11 +42,11 @@ class Convolution {
       }
     }
     depth_ = round_up(even_piece(c.ic, kDepth), kernel.lanes / 2);
-    v_tile_ = depth_;
-    v_depth_ = tiles_in_block() * v_tile_;
+    v_tile_ = depth_ + (b_.group ? 0 : kPad);
+    v_depth_ = b_.tiles_in_block() * v_tile_;
     v_point_ = ceil_div(c.ic, depth_) * v_depth_ + kPad;
     m_tile_ = b_.oc_chunk;
-    m_point_ = (b_.group ? b_.group : tiles_in_block()) * m_tile_ + kPad;
+    m_point_ = (b_.group ? b_.group : b_.tiles_in_block()) * m_tile_ + kPad;
     u_block_ = c.ic * kernel.lanes;
     u_point_ = ceil_div(c.oc, kernel.lanes) * u_block_ + kPad;
   }
@@ -100,43 +64,8 @@ class Convolution {
   };
 
   int64_t point_count() const { return points_ * points_; }
-  int64_t parts() const { return ceil_div(tile_cols_, b_.strip); }  // of a row of tiles
-  int64_t strips() const { return c_.n * c_.axes[0].out * tile_rows_ * parts(); }
-  int64_t tiles_in_block() const { return b_.block_strips * b_.strip; }
-  int64_t input_span(int64_t tiles) const { return (tiles - 1) * outputs_ + points_; }
-  bool channels_adjoin() const { return c_.input_stride[kC] == 1; }
-
-  void choose_blocking() {
-    const int64_t all = c_.n * c_.axes[0].out * tile_rows_ * tile_cols_;
-    const int64_t lanes = kernel_.lanes;
-    b_.by_channels = all <= kFewTiles && c_.oc >= 4 * lanes;
-    const bool few = !b_.by_channels && c_.ic <= kFewChannels;
-    int64_t most = std::clamp<int64_t>(kVBytes / (point_count() * c_.ic * 4), 2 * kernel_.tiles, kMostTiles);
-    most = std::max<int64_t>(std::min(most, all * c_.g / kEnoughTasks), kernel_.tiles);
-    b_.strip = even_piece(tile_cols_, b_.by_channels ? kLongestStrip : std::min(most, kLongestStrip));
-    b_.group = 0;
-    if (b_.by_channels) {
-      b_.block_strips = strips();
-      b_.oc_chunk = lanes;
-    } else {
-      b_.block_strips = even_piece(strips(), std::max<int64_t>(1, most / b_.strip));
-      const int64_t chunk = kMBytes / (point_count() * tiles_in_block() * 4);
-      b_.oc_chunk = round_up(even_piece(c_.oc, std::max<int64_t>(chunk, lanes)), lanes);
-    }
-    if (few) {
-      b_.group = even_piece(b_.strip, 2 * kernel_.tiles);
-      b_.oc_chunk = lanes;
-    }
-    b_.blocks = ceil_div(strips(), b_.block_strips);
-    const bool share = !channels_adjoin() && parts() == 1 && !b_.by_channels;
-    b_.slab_strips = share ? std::min({kSlabStrips, b_.block_strips, tile_rows_}) : 1;
-    const int64_t fit = kSlabBytes / (input_span(b_.slab_strips) * input_span(b_.strip) * 4);
-    const int64_t vector = lanes / 2;
-    b_.ic_block = std::min(std::clamp(fit / vector * vector, vector, kSlabChannels), round_up(c_.ic, vector));
-  }
-
   Workspace make_workspace() const {
-    const int64_t slab = input_span(b_.slab_strips) * input_span(b_.strip) * b_.ic_block + kPad;
+    const int64_t slab = b_.input_span(b_.slab_strips) * b_.input_span(b_.strip) * b_.ic_block + kPad;
     Workspace ws{Scratch<float>(slab), Scratch<float>(point_count() * m_point_),
                  Scratch<float>(acc_stride() * (b_.oc_chunk / kernel_.lanes)), {}, {}};
     std::fill_n(ws.slab.get(), slab, 0.0f);  // channels beyond the last are transformed too, and ignored
@@ -154,17 +83,11 @@ class Convolution {
     return workspaces;
   }
 
-  Strip locate(int64_t index) const {
-    const int64_t tile = index % parts() * b_.strip, row = index / parts(), plane = row / tile_rows_;
-    return {plane / c_.axes[0].out, plane % c_.axes[0].out, row % tile_rows_ * outputs_, tile * outputs_,
-            std::min(b_.strip, tile_cols_ - tile)};
-  }
-
   // ---- inputs -----------------------------------------------------------------------------------------
 
   // Inputs of `count` strips, one below the other, to V at tile `at`. Where channels are neighbours in the
   // image, tiles that see no padding are read in place; all others through a slab.
-  void transform_strips(int64_t group, const Strip& strip, int64_t count, const Workspace& ws, float* v,
+  void transform_strips(int64_t group, const WinogradStrip& strip, int64_t count, const Workspace& ws, float* v,
                         int64_t at) const {
     const auto& in = c_.input_stride;
     const float* input = c_.input + strip.image * in[kN] + group * c_.ic * in[kC];
@@ -185,10 +108,10 @@ class Convolution {
     border(end, strip.tiles - end);
   }
 
-  void transform_slab(const float* input, const Strip& strip, int64_t count, float* slab, float* v) const {
+  void transform_slab(const float* input, const WinogradStrip& strip, int64_t count, float* slab, float* v) const {
     const auto& in = c_.input_stride;
     const CorrelationAxis& w = c_.axes[2];
-    const int64_t width = input_span(strip.tiles), slab_h = width * b_.ic_block;
+    const int64_t width = b_.input_span(strip.tiles), slab_h = width * b_.ic_block;
     const int64_t begin = std::clamp<int64_t>(w.pad - strip.col, 0, width);
     for_channels(v, b_.ic_block, [&](int64_t ic, int64_t channels, float* to) {
       tiles_.pack({.src = input + ic * in[kC],
@@ -201,7 +124,7 @@ class Convolution {
                    .map_h = source_[1].get() + strip.row,
                    .map_w = source_[2].get() + strip.col,
                    .d = 1,
-                   .h = static_cast<int>(input_span(count)),
+                   .h = static_cast<int>(b_.input_span(count)),
                    .w = static_cast<int>(width),
                    .run_begin = static_cast<int>(begin),
                    .run_end = static_cast<int>(std::clamp(w.in + w.pad - strip.col, begin, width)),
@@ -240,9 +163,9 @@ class Convolution {
   }
 
   // The tiles of a strip that can be read in place, [begin, end).
-  std::pair<int64_t, int64_t> tiles_in_place(const Strip& strip) const {
+  std::pair<int64_t, int64_t> tiles_in_place(const WinogradStrip& strip) const {
     // A vector of channels may reach beyond the last one.
-    if (!channels_adjoin()) return {0, 0};
+    if (c_.input_stride[kC] != 1) return {0, 0};
     if (c_.ic % (kernel_.lanes / 2) != 0 && c_.input_slack < kernel_.lanes / 2) return {0, 0};
     const auto& [d, h, w] = c_.axes;
     const int64_t row = strip.row - h.pad, col = strip.col - w.pad;
@@ -255,13 +178,15 @@ class Convolution {
   // ---- outputs ----------------------------------------------------------------------------------------
 
   struct Target {
-    const Strip& strip;
+    const WinogradStrip& strip;
     int64_t group, oc, channels;
   };
 
   bool stores_in_place() const { return c_.output_stride[kC] == 1; }
-  int64_t rows_of(const Strip& strip) const { return std::min(outputs_, c_.axes[1].out - strip.row); }
-  int64_t cols_of(const Strip& strip) const { return std::min(strip.tiles * outputs_, c_.axes[2].out - strip.col); }
+  int64_t rows_of(const WinogradStrip& strip) const { return std::min(outputs_, c_.axes[1].out - strip.row); }
+  int64_t cols_of(const WinogradStrip& strip) const {
+    return std::min(strip.tiles * outputs_, c_.axes[2].out - strip.col);
+  }
   float* place_of(const Target& t) const {
     const auto& out = c_.output_stride;
     return c_.output + t.strip.image * out[kN] + (t.group * c_.oc + t.oc) * out[kC] + t.strip.depth * out[kD] +
@@ -316,20 +241,6 @@ class Convolution {
                       out);
   }
 
-  // Calls body(strip, first tile in the block, strips up to the end of block and image).
-  template <class Body>
-  void for_each_strip(int64_t block, Body body, int64_t step = 1) const {
-    const int64_t end = std::min(strips(), (block + 1) * b_.block_strips);
-    int64_t at = 0;
-    for (int64_t index = block * b_.block_strips; index < end;) {
-      const Strip strip = locate(index);
-      const int64_t count = std::min({step, end - index, tile_rows_ - strip.row / outputs_});
-      body(strip, at, count);
-      index += count;
-      at += count * strip.tiles;
-    }
-  }
-
   // One lane block's weights of channels [ic, ic + count).
   void transform_weight(int64_t group, int64_t lane_block, int64_t ic, int64_t count, float* u,
                         int64_t u_point) const {
@@ -350,33 +261,33 @@ class Convolution {
   void run_blocks() const {
     const int64_t lane_blocks = ceil_div(c_.oc, kernel_.lanes);
     const Scratch<float> u(c_.g * point_count() * u_point_);
-    const int64_t pieces = ceil_div(c_.ic, kSlabChannels);
+    const int64_t pieces = ceil_div(c_.ic, kWeightChannels);
     const auto weights = static_cast<double>(c_.g * c_.oc * c_.ic * point_count());
     parallel_for(c_.g * lane_blocks * pieces, workers_for(c_.g * lane_blocks * pieces, weights / 8),
                  FpMode::flush_denormals, [&](int64_t task, int) {
-      const int64_t ic = task % pieces * kSlabChannels;
+      const int64_t ic = task % pieces * kWeightChannels;
       const int64_t lane_block = task / pieces % lane_blocks;
       const int64_t group = task / pieces / lane_blocks;
-      transform_weight(group, lane_block, ic, std::min(kSlabChannels, c_.ic - ic),
+      transform_weight(group, lane_block, ic, std::min(kWeightChannels, c_.ic - ic),
                        u.get() + group * point_count() * u_point_ + lane_block * u_block_ + ic * kernel_.lanes,
                        u_point_);
     });
-    const int64_t tasks = c_.g * b_.blocks;
+    const int64_t tasks = c_.g * b_.blocks();
     const int workers = workers_for(tasks, work());
     std::vector<Workspace> workspaces = make_workspaces(workers);
     parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
       Workspace& ws = workspaces[static_cast<size_t>(worker)];
-      const int64_t block = task % b_.blocks, group = task / b_.blocks;
+      const int64_t block = task % b_.blocks(), group = task / b_.blocks();
       run_block(group, block, u.get() + group * point_count() * u_point_, ws);
     });
   }
 
   void run_block(int64_t group, int64_t block, const float* u, Workspace& ws) const {
     int64_t tiles = 0;
-    for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t count) {
+    b_.for_each_strip(block, b_.slab_strips, [&](const WinogradStrip& strip, int64_t at, int64_t count) {
       transform_strips(group, strip, count, ws, ws.v.get(), at);
       tiles = at + count * strip.tiles;
-    }, b_.slab_strips);
+    });
     if (b_.group) return run_groups(group, block, u, ws);
     for (int64_t oc = 0; oc < c_.oc; oc += b_.oc_chunk) {
       const int64_t channels = std::min(b_.oc_chunk, c_.oc - oc);
@@ -390,7 +301,7 @@ class Convolution {
                     .channels = static_cast<int>(channels),
                     .m = ws.m.get() + point * m_point_,
                     .accumulate = ic > 0});
-      for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t) {
+      b_.for_each_strip(block, 1, [&](const WinogradStrip& strip, int64_t at, int64_t) {
         transform_outputs({strip, group, oc, channels}, 0, strip.tiles, ws, at);
         finish_strip({strip, group, oc, channels}, ws);
       });
@@ -400,7 +311,7 @@ class Convolution {
   // Few input channels: products of all points of a group of tiles and a lane block stay in L1 until they are
   // transformed.
   void run_groups(int64_t group, int64_t block, const float* u, Workspace& ws) const {
-    for_each_strip(block, [&](const Strip& strip, int64_t at, int64_t) {
+    b_.for_each_strip(block, 1, [&](const WinogradStrip& strip, int64_t at, int64_t) {
       for (int64_t oc = 0; oc < c_.oc; oc += b_.oc_chunk) {
         const int64_t channels = std::min(b_.oc_chunk, c_.oc - oc);
         for (int64_t first = 0; first < strip.tiles; first += b_.group) {
@@ -433,16 +344,16 @@ class Convolution {
   void run_channels() const {
     const int64_t chunks = ceil_div(c_.oc, b_.oc_chunk);
     const int64_t tasks = c_.g * chunks;
-    const int workers = workers_for(std::max(tasks, c_.g * strips()), work());
+    const int workers = workers_for(std::max(tasks, c_.g * b_.strips()), work());
     std::vector<Workspace> workspaces = make_workspaces(workers);
     const Scratch<float> v(c_.g * point_count() * v_point_);
     const auto v_of = [&](int64_t group) { return v.get() + group * point_count() * v_point_; };
-    parallel_for(c_.g * strips(), workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
-      const int64_t index = task % strips(), group = task / strips();
-      const int64_t at = index / parts() * tile_cols_ + index % parts() * b_.strip;
-      transform_strips(group, locate(index), 1, workspaces[static_cast<size_t>(worker)], v_of(group), at);
+    parallel_for(c_.g * b_.strips(), workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
+      const int64_t index = task % b_.strips(), group = task / b_.strips();
+      const int64_t at = index / b_.parts() * b_.tile_cols + index % b_.parts() * b_.strip;
+      transform_strips(group, b_.locate(index), 1, workspaces[static_cast<size_t>(worker)], v_of(group), at);
     });
-    const int64_t tiles = strips() / parts() * tile_cols_;
+    const int64_t tiles = b_.strips() / b_.parts() * b_.tile_cols;
     const int64_t u_point = depth_ * b_.oc_chunk + kPad;
     parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
       Workspace& ws = workspaces[static_cast<size_t>(worker)];
@@ -460,7 +371,7 @@ class Convolution {
                     .m = ws.m.get() + point * m_point_,
                     .accumulate = ic > 0});
       }
-      for_each_strip(0, [&](const Strip& strip, int64_t at, int64_t) {
+      b_.for_each_strip(0, 1, [&](const WinogradStrip& strip, int64_t at, int64_t) {
         transform_outputs({strip, group, oc, channels}, 0, strip.tiles, ws, at);
         finish_strip({strip, group, oc, channels}, ws);
       });
@@ -472,9 +383,8 @@ class Convolution {
   const int64_t outputs_, points_;  // along one axis
   const conv::Kernel<float>& tiles_;
   const conv::WinogradKernel& kernel_;
-  const int64_t tile_rows_, tile_cols_;
+  const WinogradBlocks b_;
   std::array<Scratch<int32_t>, 3> source_;  // along d, h, w: which input lies there, or -1
-  Blocking b_{};
   int64_t depth_, v_tile_, v_depth_, v_point_, m_tile_, m_point_, u_block_, u_point_;
 };
 
