@@ -1,6 +1,8 @@
 #include "ops/conv_weight_panels.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 
 namespace striate {
 
@@ -19,7 +21,11 @@ PixelGrid::Tile PixelGrid::tile(int64_t index) const {
 
 namespace {
 
-constexpr int64_t kNarrow = 3;  // pixels: only such short runs cost more than the copies that make longer ones
+// Pixels: such short runs cost more than the copies that make longer ones, by many taps and by few.
+constexpr int64_t kNarrow = 3, kNarrowOfFewTaps = 7;
+constexpr int64_t kFewTaps = 3;
+
+constexpr int64_t kLongInPlace = 32;  // pixels of a run that need not be copied to become longer
 
 constexpr int64_t kStrip = 64;  // pixels of a run where any would do: see WeightTileArgs::ahead
 
@@ -56,7 +62,7 @@ SlabLayout slab_layout(const CorrelationAxes& axes) {
     const auto inside = [](const CorrelationAxis& a) { return (a.out - 1) * a.stride < a.in; };
     if (inside(d) && inside(h) && inside(w)) return SlabLayout::matrix;
   }
-  if (w.out <= kNarrow || !slab_axis(w.out, w).dense) return SlabLayout::planes;
+  if (w.out <= (w.taps <= kFewTaps ? kNarrowOfFewTaps : kNarrow) || !slab_axis(w.out, w).dense) return SlabLayout::planes;
   return SlabLayout::lines;
 }
 
@@ -101,13 +107,13 @@ WeightSlab<T>::WeightSlab(const CorrelationAxes& axes, const PixelGrid& grid, Sl
   slab_ = Scratch<T>(layout == SlabLayout::lines ? channel * channels
                                                  : padded_count<T>(channel / planes) * planes * channels);
   row_offset_ = Scratch<int32_t>(channels * axes[0].taps * axes[1].taps * axes[2].taps);
-  run_offset_ = Scratch<int32_t>(layout == SlabLayout::matrix ? ceil_div(grid.pixels(), kStrip)
-                                                              : grid.images * grid.rows);
+  run_offset_ = Scratch<int32_t>(std::max(ceil_div(grid.pixels(), kStrip), grid.images * grid.rows));
 }
 
 template <class T>
 void WeightSlab<T>::pack(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,
                          const PixelGrid::Tile& tile) {
+  data_ = slab_.get();
   if (layout_ == SlabLayout::matrix)
     pack_matrix(kernel, from, channels, tile);
   else if (layout_ == SlabLayout::planes)
@@ -126,6 +132,7 @@ void WeightSlab<T>::pack_matrix(const conv::WeightKernel<T>& kernel, const Chann
   const T* first = from.data + tile.image * stride[kN] + tile.depth * d.stride * stride[kD] +
                    tile.row * stride[kH] + tile.col * stride[kW];
   const PixelRuns lines(tile, stride);
+  if (take_in_place(first, stride[kC], channels, lines)) return;
   pitch_ = padded_count<T>(tile.pixels());
   T* to = slab_.get();
   for (int64_t i = 0; i < lines.count[0]; ++i)
@@ -141,11 +148,53 @@ void WeightSlab<T>::pack_matrix(const conv::WeightKernel<T>& kernel, const Chann
                         .to_c = pitch_,
                         .may_spill = true});
   for (int64_t c = 0; c < channels; ++c) row_offset_.get()[c] = static_cast<int32_t>(c * pitch_);
-  for (int64_t i = 0; i * kStrip < tile.pixels(); ++i) run_offset_.get()[i] = static_cast<int32_t>(i * kStrip);
-  runs = static_cast<int>(ceil_div(tile.pixels(), kStrip));
+  lines_ = 1;
+  line_pixels_ = tile.pixels();
+  cut_strips(tile.pixels());
+}
+
+// A single line of pixels, in runs.
+template <class T>
+void WeightSlab<T>::cut_strips(int64_t pixels) {
+  for (int64_t i = 0; i * kStrip < pixels; ++i) run_offset_.get()[i] = static_cast<int32_t>(i * kStrip);
+  runs = static_cast<int>(ceil_div(pixels, kStrip));
   run = static_cast<int>(kStrip);
-  last_run = static_cast<int>(tile.pixels() - (runs - 1) * kStrip);
+  last_run = static_cast<int>(pixels - (runs - 1) * kStrip);
   step = 1;
+}
+
+// Planes of neighbouring pixels need no copy, if offsets reach as far as they do.
+template <class T>
+bool WeightSlab<T>::take_in_place(const T* first, int64_t channel_step, int64_t channels, const PixelRuns& lines) {
+  constexpr int64_t farthest = std::numeric_limits<int32_t>::max() / 4;
+  const auto reach = [](int64_t count, int64_t step) { return (count - 1) * std::abs(step); };
+  if (lines.pixel_step != 1 || lines.pixels < kLongInPlace) return false;
+  if (reach(channels, channel_step) > farthest || reach(lines.count[0], lines.step[0]) > farthest ||
+      reach(lines.count[1], lines.step[1]) > farthest)
+    return false;
+  data_ = first;
+  pitch_ = channel_step;
+  lines_ = lines.count[0] * lines.count[1];
+  line_pixels_ = lines.pixels;
+  for (int64_t c = 0; c < channels; ++c) row_offset_.get()[c] = static_cast<int32_t>(c * pitch_);
+  if (lines_ == 1) {
+    cut_strips(lines.pixels);
+    return true;
+  }
+  for (int64_t i = 0; i < lines_; ++i)
+    run_offset_.get()[i] = static_cast<int32_t>(i / lines.count[1] * lines.step[0] +
+                                                i % lines.count[1] * lines.step[1]);
+  runs = static_cast<int>(lines_);
+  run = last_run = static_cast<int>(lines.pixels);
+  step = 1;
+  return true;
+}
+
+template <class T>
+void WeightSlab<T>::add_sums(const conv::WeightKernel<T>& kernel, int64_t channels, T* sums) const {
+  for (int64_t i = 0; i < lines_; ++i)
+    kernel.add_lines(data_ + run_offset_.get()[i], pitch_, static_cast<int>(channels),
+                     static_cast<int>(line_pixels_), sums);
 }
 
 // `count` pixels, `step` apart, of a line that may begin before the image and end after it.

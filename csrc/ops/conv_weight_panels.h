@@ -3,7 +3,8 @@
 // A tile is a window of output pixels in one or several images. One operand's channels become lanes; the other's,
 // times the taps, become rows of the slab, in whichever layout has the longest runs of pixels:
 //
-//      matrix   [channel][image, row, col]                  one tap, no padding: a run holds all pixels
+//      matrix   [channel][image, row, col]                  one tap, no padding: a run holds all pixels. Where the
+//                                                           array itself is like that it is read in place
 //      planes   [kd][kw][channel][image][input row][col]    narrow images: a copy for each kernel column, so
 //                                                           that kernel rows are whole lines apart and a run
 //                                                           holds all pixels of an image
@@ -64,16 +65,20 @@ class WeightSlab {
   void pack(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,
             const PixelGrid::Tile& tile);
 
-  const T* data() const { return slab_.get(); }
+  const T* data() const { return data_; }
   /// Offsets of rows (channel, kd, kh, kw).
   const int32_t* row_offsets() const { return row_offset_.get(); }
   const int32_t* run_offsets() const { return run_offset_.get(); }
   int runs = 0, run = 0, last_run = 0, step = 1;
-  int64_t matrix_pitch() const { return pitch_; }  // of SlabLayout::matrix
+
+  /// Sums over the pixels of each channel, added to sums. Of SlabLayout::matrix.
+  void add_sums(const conv::WeightKernel<T>& kernel, int64_t channels, T* sums) const;
 
  private:
   void pack_matrix(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,
                    const PixelGrid::Tile& tile);
+  bool take_in_place(const T* first, int64_t channel_step, int64_t channels, const PixelRuns& lines);
+  void cut_strips(int64_t pixels);
   void pack_planes(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,
                    const PixelGrid::Tile& tile);
   void pack_lines(const conv::WeightKernel<T>& kernel, const ChannelView<T>& from, int64_t channels,
@@ -84,7 +89,9 @@ class WeightSlab {
 
   CorrelationAxes axes_;
   SlabLayout layout_;
-  int64_t pitch_ = 0;
+  const T* data_ = nullptr;
+  int64_t pitch_ = 0;                   // from channel to channel
+  int64_t lines_ = 1, line_pixels_ = 0;  // of a matrix: neighbours in memory
   Scratch<T> slab_;
   Scratch<int32_t> row_offset_, run_offset_;
 };

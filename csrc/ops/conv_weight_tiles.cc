@@ -249,8 +249,7 @@ class WeightGrad {
   void add_bias(const Chunk& c, int64_t pixels, const Workspace<T>& ws, int64_t part) const {
     T* sums = bias_sums_.get() + part * bias_stride_ + c.group * grad_channels();
     if (p_.grad_is_rows)
-      return kernel_.add_lines(ws.slab.data(), ws.slab.matrix_pitch(), static_cast<int>(c.row_count),
-                               static_cast<int>(pixels), sums + c.row);
+      return ws.slab.add_sums(kernel_, c.row_count, sums + c.row);
     for (int64_t block = 0; block * lanes_ < c.lane_count; ++block)
       kernel_.add_lanes(ws.lanes.get() + block * panel_stride_, static_cast<int>(pixels),
                         static_cast<int>(lanes_used(c, block)),

@@ -8,7 +8,7 @@ namespace {
 using conv::WinogradForm;
 
 constexpr int64_t kChunkChannels = 64;       // of input and of output: 36 x 64 x 64 sums stay in L2
-constexpr int64_t kProductTiles = 64;        // summed in one go: V and P of a point stay in L1
+constexpr int64_t kProductTiles = 24;        // summed in one go: sums of short sums round less
 constexpr int64_t kSlabBytes = 160 * 1024;
 constexpr int64_t kWindowTiles = 48;
 constexpr int64_t kLongestStrip = 16;        // tiles in a row of a window

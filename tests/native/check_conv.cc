@@ -32,7 +32,7 @@ std::vector<Sizes> all_sizes() {
   all.push_back({1, 1, 130, 40, 14, 14, 3, 1, 1});  // more channels than are summed in one go
   all.push_back({1, 1, 9, 8, 70, 90, 3, 1, 2});     // several strips and blocks
   all.push_back({5, 1, 8, 140, 7, 7, 3, 1, 1});     // small images, many output channels
-  all.push_back({3, 1, 132, 9, 23, 21, 3, 1, 1});   // many tiles of many channels
+  all.push_back({6, 1, 132, 9, 23, 21, 3, 1, 1});   // many tiles of many channels: point by point
   return all;
 }
 
