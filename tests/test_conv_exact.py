@@ -189,3 +189,34 @@ def test_input_gradient_of_wide_strides(stride, kernel):
     dx = striate.conv1d_input_grad((1, 1, size), w, np.ones((1, 1, 1)), stride=stride)
     np.testing.assert_array_equal(dx[0, 0, :kernel], w[0, 0])
     assert not dx[0, 0, kernel:].any()
+
+
+@pytest.mark.parametrize("channels_last", (False, True))
+@pytest.mark.parametrize("out_channels", (600, 1100))
+def test_input_gradient_of_a_stride_over_many_channels(out_channels, channels_last, machines):
+    # More channels than one block of the reduction holds, while the phases of the stride share a tile.
+    rng = np.random.default_rng(out_channels)
+    w = rng.integers(-3, 4, (out_channels, 20, 3, 3)).astype(np.float32)
+    g = rng.integers(-3, 4, (2, out_channels, 4, 4)).astype(np.float32)
+    if channels_last:
+        g = np.ascontiguousarray(g.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    window = {"stride": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+    want = ref.conv_input_grad((2, 20, 7, 7), w.astype(np.int64), g.astype(np.int64), **window)
+    for machine in machines:
+        got = striate.conv2d_input_grad((2, 20, 7, 7), w, g, exact=True, **window)
+        assert np.array_equal(got, want), machine
+
+
+@pytest.mark.parametrize("channels", ((1, 64), (3, 37), (16, 6), (9, 1)))
+@pytest.mark.parametrize("width", (8, 14, 33, 67))
+def test_short_sums_and_few_channels(channels, width, machines):
+    # Lanes are pixels there: ends of rows, padding above and below, biases of rows.
+    ic, oc = channels
+    rng = np.random.default_rng(width)
+    x = rng.integers(-3, 4, (2, ic, 9, width)).astype(np.float32)
+    w = rng.integers(-3, 4, (oc, ic, 5, 3)).astype(np.float32)
+    bias = rng.integers(-3, 4, oc).astype(np.float32)
+    window = {"stride": (1, 1), "padding": ((4, 4), (1, 1)), "dilation": (1, 1)}
+    want = ref.conv_forward(*(a.astype(np.int64) for a in (x, w, bias)), **window)
+    for machine in machines:
+        assert np.array_equal(striate.conv2d(x, w, bias, exact=True, **window), want), machine

@@ -181,7 +181,7 @@ bool suits_pixels(const Correlation<T>& c, const conv::Product<T>& kernel) {
   // Fewer than eight sums do not hide the latency of the multiply-add.
   const double busy = std::min(1.0, static_cast<double>(vectors * std::min<int64_t>(c.oc, kernel.rows)) / 8);
   const double pixels = lane_share(w.out, kernel.lanes) * busy, channels = lane_share(c.oc, kernel.lanes);
-  return pixels > 1.25 * channels || (c.ic * c.taps() <= kShortSum && pixels > 0.75 * channels);
+  return pixels > 1.1 * channels || (c.ic * c.taps() <= kShortSum && pixels > 0.75 * channels);
 }
 
 template <class T>
