@@ -65,9 +65,7 @@ WeightBlocking weight_blocking(const WeightShape& s, int64_t lanes, int64_t size
   const auto wanted = std::min<int64_t>(kEnoughTasks, static_cast<int64_t>(macs / kSmallTask) + 1);
   const double copies = static_cast<double>(slab_channel(s.axes, best.grid, layout)) /
                         static_cast<double>(best.grid.pixels());
-  const bool in_place =
-      layout == SlabLayout::matrix && s.row_neighbours == Neighbours::pixels && s.axes[2].stride == 1;
-  const double pack_rows = in_place ? 0 : copies * packing(s.row_neighbours, Neighbours::pixels);
+  const double pack_rows = copies * packing(s.row_neighbours, Neighbours::pixels);
   const double pack_lanes = packing(s.lane_neighbours, Neighbours::channels);
   const double put = s.lanes_adjoin ? kCopy : kTranspose;
 

@@ -21,9 +21,7 @@ PixelGrid::Tile PixelGrid::tile(int64_t index) const {
 
 namespace {
 
-// Pixels: such short runs cost more than the copies that make longer ones, by many taps and by few.
-constexpr int64_t kNarrow = 3, kNarrowOfFewTaps = 7;
-constexpr int64_t kFewTaps = 3;
+constexpr int64_t kNarrow = 3;  // pixels: only such short runs cost more than the copies that make longer ones
 
 constexpr int64_t kLongInPlace = 32;  // pixels of a run that need not be copied to become longer
 
@@ -62,7 +60,7 @@ SlabLayout slab_layout(const CorrelationAxes& axes) {
     const auto inside = [](const CorrelationAxis& a) { return (a.out - 1) * a.stride < a.in; };
     if (inside(d) && inside(h) && inside(w)) return SlabLayout::matrix;
   }
-  if (w.out <= (w.taps <= kFewTaps ? kNarrowOfFewTaps : kNarrow) || !slab_axis(w.out, w).dense) return SlabLayout::planes;
+  if (w.out <= kNarrow || !slab_axis(w.out, w).dense) return SlabLayout::planes;
   return SlabLayout::lines;
 }
 
@@ -312,13 +310,16 @@ void add_stretches(const ChannelView<T>& from, int64_t channels, const PixelGrid
   const T* first = from.data + tile.image * s[kN] + tile.depth * s[kD] + tile.row * s[kH] + tile.col * s[kW];
   const PixelRuns runs(tile, s);
   const bool whole_pixels = s[kC] == 1 && runs.pixel_step == channels;
-  const int64_t run = runs.pixels * runs.pixel_step;
-  if (!whole_pixels && runs.pixel_step != 1 && runs.pixel_step != 2) return;
+  const bool parts_of_pixels = s[kC] == 1 && runs.pixel_step > std::max<int64_t>(channels, 2);
+  const int64_t run = parts_of_pixels ? channels : runs.pixels * runs.pixel_step;
+  if (!whole_pixels && !parts_of_pixels && runs.pixel_step != 1 && runs.pixel_step != 2) return;
+  const int64_t count = whole_pixels ? 1 : parts_of_pixels ? runs.pixels : channels;
+  const int64_t step = parts_of_pixels ? runs.pixel_step : s[kC];
   if (2 * run < length) return;  // most of a stretch would lie elsewhere
   for (int64_t i = 0; i < runs.count[0]; ++i)
     for (int64_t j = 0; j < runs.count[1]; ++j)
-      for (int64_t c = 0; c < (whole_pixels ? 1 : channels); ++c) {
-        const T* at = first + i * runs.step[0] + j * runs.step[1] + c * s[kC];
+      for (int64_t k = 0; k < count; ++k) {
+        const T* at = first + i * runs.step[0] + j * runs.step[1] + k * step;
         for (int64_t done = 0; done < run; done += length) stretches.add(at + done);
       }
 }

@@ -8,7 +8,10 @@ namespace {
 using conv::WinogradForm;
 
 constexpr int64_t kChunkChannels = 64;       // of input and of output: 36 x 64 x 64 sums stay in L2
-constexpr int64_t kProductTiles = 24;        // summed in one go: sums of short sums round less
+// Tiles summed in one go: V and P of a point stay in L1. Over few tiles direct sums round little, and so must
+// these: sums of shorter sums do.
+constexpr int64_t kProductTiles = 64, kProductTilesOfFew = 24;
+constexpr int64_t kFewTiles = 400;
 constexpr int64_t kSlabBytes = 160 * 1024;
 constexpr int64_t kWindowTiles = 48;
 constexpr int64_t kLongestStrip = 16;        // tiles in a row of a window
@@ -206,7 +209,7 @@ void WinogradGradSteps::transform_grad(const Chunk& c, int64_t index, Workspace&
 void WinogradGradSteps::multiply(const Chunk& c, int64_t point, Operand v, Operand p, int64_t tiles, float* du,
                                  bool accumulate, const float* next_v, const float* next_p) const {
   const int64_t lane_blocks = ceil_div(c.oc_count, lanes_);
-  const int64_t piece = even_piece(tiles, kProductTiles);
+  const int64_t piece = even_piece(tiles, t_.tiles() <= kFewTiles ? kProductTilesOfFew : kProductTiles);
   const float *from_v = v.at(point), *from_p = p.at(point);
   for (int64_t tile = 0; tile < tiles; tile += piece, accumulate = true) {
     const bool last = tile + piece >= tiles;
