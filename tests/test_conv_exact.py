@@ -194,7 +194,7 @@ def test_input_gradient_of_wide_strides(stride, kernel):
 @pytest.mark.parametrize("channels_last", (False, True))
 @pytest.mark.parametrize("out_channels", (600, 1100))
 def test_input_gradient_of_a_stride_over_many_channels(out_channels, channels_last, machines):
-    # More channels than one block of the reduction holds, while the phases of the stride share a tile.
+    # More channels than one block of the reduction holds, while phases of the stride share a tile.
     rng = np.random.default_rng(out_channels)
     w = rng.integers(-3, 4, (out_channels, 20, 3, 3)).astype(np.float32)
     g = rng.integers(-3, 4, (2, out_channels, 4, 4)).astype(np.float32)

@@ -1,8 +1,8 @@
 """What denormal inputs cost: the same calls on arrays of denormals and of ordinary numbers.
 
-A core may take over a hundred cycles for an operation on denormals. Convolution and normalisation
-flush them to zero for the length of a call. Pooling keeps them: a maximum compares, which costs the
-same for all numbers, but the sums of average pooling pay.
+A core may take over a hundred cycles for an operation on denormals. Convolution, normalisation and
+average pooling flush them to zero for the length of a call. Max pooling keeps them: it compares,
+which costs the same for all numbers.
 """
 
 from __future__ import annotations

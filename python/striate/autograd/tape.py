@@ -296,9 +296,9 @@ class Node:
         shared: dict[Any, Any] = {}
         made: dict[str, Any] = {}
         if self.primitive.together is not None and not create_graph:
-            arguments, rule = self.primitive.together
+            arguments, joint = self.primitive.together
             if {argument for argument, _, _ in edges}.issuperset(arguments):
-                parts = rule.function(grad, *[values[want] for want in rule.wants])
+                parts = joint.function(grad, *[values[want] for want in joint.wants])
                 made = dict(zip(arguments, parts, strict=True))
         for argument, position, source in edges:
             rule = self.primitive.rules.get(argument)
