@@ -6,6 +6,8 @@ machine and 1, 2 and 3 threads: forward, input, weight and bias gradient, and th
 line that makes it again.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import reference as ref
@@ -220,3 +222,23 @@ def test_short_sums_and_few_channels(channels, width, machines):
     want = ref.conv_forward(*(a.astype(np.int64) for a in (x, w, bias)), **window)
     for machine in machines:
         assert np.array_equal(striate.conv2d(x, w, bias, exact=True, **window), want), machine
+
+
+@pytest.mark.parametrize("channels, out_channels", ((1, 1), (1, 8), (16, 2), (3, 64), (40, 48)))
+def test_padding_takes_part_in_every_kind_of_tile(channels, out_channels, machines):
+    """A weight of infinity times a zero of the padding is NaN, wherever the lanes lie."""
+    x = np.ones((1, channels, 8, 20), np.float32)
+    for row, col in itertools.product(range(3), repeat=2):
+        w = np.ones((out_channels, channels, 3, 3), np.float32)
+        w[:, :, row, col] = np.inf
+        want = np.full((1, out_channels, 8, 20), np.inf, np.float32)
+        if row != 1:
+            want[:, :, 0 if row == 0 else -1] = np.nan
+        if col != 1:
+            want[..., 0 if col == 0 else -1] = np.nan
+        for machine in machines:
+            for last in (False, True):
+                image = np.ascontiguousarray(np.moveaxis(x, 1, -1)) if last else x
+                image = np.moveaxis(image, -1, 1) if last else image
+                got = striate.conv2d(image, w, padding=1, exact=True)
+                np.testing.assert_array_equal(got, want, err_msg=f"{machine} {row} {col} {last}")

@@ -4,7 +4,7 @@
 //      output [oc][pixels of a row] = weight [oc][tap, ic] * slab [tap, ic][pixels of a row]
 //
 // A task is (image, group, tile). It packs the window of the tile as [depth][row][channel][column]; a tap is a place to
-// begin in it. Taps that see nothing but padding above or below are left out.
+// begin in it.
 #include <algorithm>
 #include <vector>
 
@@ -24,17 +24,6 @@ constexpr int64_t kLongRun = 8;  // channels worth a run of their own
 // The part of the lanes that work.
 double lane_share(int64_t used, int64_t lanes) {
   return static_cast<double>(used) / static_cast<double>(ceil_div(used, lanes) * lanes);
-}
-
-struct Taps {
-  int64_t begin, end;
-};
-// Taps of the output `at` that do not fall on padding.
-Taps reached(const CorrelationAxis& a, int64_t at) {
-  const int64_t origin = at * a.stride - a.pad;
-  const int64_t begin = origin >= 0 ? 0 : ceil_div(-origin, a.dilation);
-  const int64_t end = origin >= a.in ? 0 : std::min(a.taps, (a.in - 1 - origin) / a.dilation + 1);
-  return {begin, std::max(begin, end)};
 }
 
 template <class T>
@@ -90,6 +79,7 @@ class Pixels {
     window.place(task % grid_.count(), c_.ic);
     packer_.pack(window.pack_args(c_.input + image * c_.input_stride[kN] + group * c_.ic * c_.input_stride[kC],
                                   c_.input_stride[kC], c_.input_stride, c_.ic, ws.slab.get()));
+    place_taps(ws);
     const auto& out = c_.output_stride;
     T* output = c_.output + image * out[kN] + group * c_.oc * out[kC] + window.depth * out[kD] +
                 window.row * out[kH] + window.col * out[kW];
@@ -116,40 +106,41 @@ class Pixels {
     return fit_tiles(c.axes, std::max<int64_t>(rows, 1), widest, c.ic, sizeof(T), kSlabBytes);
   }
 
+  // Where the runs of the reduction begin, in the weights and (for the tile's first row) in the slab.
+  void place_taps(Workspace& ws) const {
+    const CorrelationAxes& axes = c_.axes;
+    const std::array<int64_t, 3> pitch = ws.window.pitches();
+    const std::array<SlabAxis, 3> slab = ws.window.slab_axes();
+    const int64_t outer = channels_run_ ? 1 : c_.ic, inner = channels_run_ ? axes[2].taps : 1;
+    int64_t taps = 0;
+    for (int64_t i = 0; i < outer; ++i)
+      for (int64_t d = 0; d < axes[0].taps; ++d)
+        for (int64_t h = 0; h < axes[1].taps; ++h)
+          for (int64_t w = 0; w < inner; ++w, ++taps) {
+            ws.weight_tap.get()[taps] = static_cast<int32_t>(taps * run_);
+            ws.slab_tap.get()[taps] =
+                static_cast<int32_t>(i * ws.window.channel_step() + d * slab[0].tap_step * pitch[0] +
+                                     h * slab[1].tap_step * pitch[1] + w * slab[2].tap_step);
+          }
+  }
+
   // One row of the tile.
   void multiply(int64_t group, int64_t oc, int64_t rows, int64_t h, T* output, Workspace& ws) const {
     const Window& window = ws.window;
-    const CorrelationAxes& axes = c_.axes;
-    const Taps depth = reached(axes[0], window.depth), height = reached(axes[1], window.row + h);
-    const std::array<int64_t, 3> pitch = window.pitches();
-    const std::array<SlabAxis, 3> slab = window.slab_axes();
-    const int64_t outer = channels_run_ ? 1 : c_.ic, inner = channels_run_ ? axes[2].taps : 1;
-    int taps = 0;
-    for (int64_t i = 0; i < outer; ++i)
-      for (int64_t d = depth.begin; d < depth.end; ++d)
-        for (int64_t k = height.begin; k < height.end; ++k)
-          for (int64_t w = 0; w < inner; ++w, ++taps) {
-            const int64_t number = ((i * axes[0].taps + d) * axes[1].taps + k) * inner + w;
-            ws.weight_tap.get()[taps] = static_cast<int32_t>(number * run_);
-            ws.slab_tap.get()[taps] =
-                static_cast<int32_t>(i * window.channel_step() + d * slab[0].tap_step * pitch[0] +
-                                     (k * slab[1].tap_step + h * slab[1].pixel_step) * pitch[1] +
-                                     w * slab[2].tap_step);
-          }
     const int64_t channel = group * c_.oc + oc;
-    const int64_t step = channels_run_ ? window.channel_step() : slab[2].tap_step;
+    const int64_t step = channels_run_ ? window.channel_step() : window.slab_axes()[2].tap_step;
     kernel_.multiply({.a = weight_.get() + channel * row_,
                       .row_offset = row_offset_.get(),
                       .rows = static_cast<int>(rows),
                       .a_step = 1,
                       .a_tap = ws.weight_tap.get(),
-                      .b = ws.slab.get(),
+                      .b = ws.slab.get() + h * window.row_step(),
                       .b_step = step,
                       .b_tap = ws.slab_tap.get(),
                       .b_block_stride = kernel_.block,
                       .b_last_step = step,
                       .lanes = static_cast<int>(window.cols),
-                      .taps = taps,
+                      .taps = static_cast<int>(row_ / run_),
                       .run = static_cast<int>(run_),
                       .c = output,
                       .c_row = output_row_.get(),
