@@ -170,3 +170,29 @@ def test_nan_and_infinity_land_where_the_definition_puts_them(value, isas):
             np.testing.assert_array_equal(~np.isfinite(y), touched)
             if not np.isnan(value):
                 np.testing.assert_array_equal(y[touched], value)
+
+
+@pytest.mark.parametrize("kernel, stride, padding", ((11, 4, 0), (11, 4, 2), (7, 2, 3), (7, 2, 0)))
+@pytest.mark.parametrize("last", (False, True))
+def test_strides_as_channels(kernel, stride, padding, last, isas):
+    """Sums of the phases of a strided layer, whichever algorithm runs inside."""
+    rng = np.random.default_rng(kernel + padding)
+    form = {"stride": stride, "padding": padding}
+    x, w = rng.standard_normal((2, 3, 61, 58)), rng.standard_normal((64, 3, kernel, kernel))
+    y = striate.conv2d(x, w, **form, exact=True)
+    g = rng.standard_normal(y.shape)
+    dx = striate.conv2d_input_grad(x.shape, w, g, **form, exact=True)
+    dw = striate.conv2d_weight_grad(x, w.shape, g, **form, exact=True)
+    x, w, g = (a.astype(np.float32) for a in (x, w, g))
+    if last:
+        x, g = (np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) for a in (x, g))
+    for isa in isas:
+        _core.set_isa(isa)
+        plan = striate.explain("conv2d_input_grad", x.shape, w.shape, stride, padding)
+        assert plan["chosen"] == "polyphase"
+        for got, want in (
+            (striate.conv2d(x, w, **form), y),
+            (striate.conv2d_input_grad(x.shape, w, g, **form), dx),
+            (striate.conv2d_weight_grad(x, w.shape, g, **form), dw),
+        ):
+            np.testing.assert_allclose(got, want, rtol=0, atol=2e-5 * np.abs(want).max())
