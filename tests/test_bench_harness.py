@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,49 @@ def test_smoke_cases_equal_the_reference():
     )
     assert "FAILED" not in out
     assert out.splitlines()[-1] == f"{8 * smoke_checks()} checked, 0 failed"
+
+
+DIRECTIONS = ("FWD", "BWD_D", "BWD_W")
+ALGORITHMS = ("tiles", "groups", "winograd4", "winograd3", "winograd2", "polyphase")
+NETWORKS = sorted({p.stem for p in CASES.glob("*.txt")} - {"pool", "resampling", "smoke"})
+MOST_MACS = 1e7  # naive loops need a tenth of a second for them
+
+
+def layers_of(network):
+    """The convolutions of a network, each once: an image, halved until naive loops can do it."""
+    layers = set()
+    layer = r"(g\d+)?mb\d+ic(\d+)ih(\d+)oc(\d+)oh(\d+)kh(\d+)(sh\d+)?(ph\d+)"
+    for line in (CASES / f"{network}.txt").read_text().splitlines():
+        if not (found := re.match(layer, line)):
+            continue
+        groups, stride, padding = found[1] or "g1", found[7] or "", found[8]
+        ic, ih, oc, oh, kh = (int(found[i]) for i in (2, 3, 4, 5, 6))
+        while ic * oc // int(groups[1:]) * kh * kh * oh * oh > MOST_MACS and oh > 7:
+            ih, oh = (ih + 1) // 2, (oh + 1) // 2
+        layers.add(f"{groups}mb1ic{ic}ih{ih}oc{oc}kh{kh}{stride}{padding}")
+    return sorted(layers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_layers_of_networks_equal_the_reference(network):
+    served = set()
+    for layer, algorithm, direction in product(layers_of(network), ALGORITHMS, DIRECTIONS):
+        settings = (f"--dir={direction}", "--layout=nchw,nhwc", f"--algorithm={algorithm}")
+        result = subprocess.run(
+            [HARNESS, "--check", *settings, layer], capture_output=True, text=True, timeout=300
+        )
+        if result.returncode == 2 and " applies: " in result.stderr:
+            continue  # it declines
+        assert result.returncode == 0, result.stdout + result.stderr
+        served.add((layer, algorithm))
+    assert len(served) >= len(layers_of(network))
+
+
+def test_check_allows_winograd_its_rounding_only():
+    problem = "mb1ic32ih16oc32oh16kh3ph1"
+    assert "0 failed" in run("--check", "--algorithm=winograd4", problem)
+    assert "0 failed" in run("--check", "--algorithm=tiles", problem)
 
 
 @pytest.mark.parametrize("algorithm", ["tiles", "reference"])

@@ -1,18 +1,31 @@
 #include "array.h"
 
 #include <bit>
+#include <cmath>
 #include <limits>
 
 namespace striate::bench {
 namespace {
 
 template <class T>
-std::string difference(const TensorView& a, const TensorView& b) {
+double largest(const TensorView& view) {
+  double found = 0;
+  for_each_element(view, [&](const std::array<int64_t, 5>& at) {
+    found = std::max(found, std::abs(static_cast<double>(view.as<T>()[offset(view, at)])));
+  });
+  return found;
+}
+
+template <class T>
+std::string difference(const TensorView& a, const TensorView& b, double tolerance) {
   using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  const double near = tolerance > 0 ? tolerance * largest<T>(b) : -1;
   std::string found;
   for_each_element(a, [&](const std::array<int64_t, 5>& at) {
     const T got = a.as<T>()[offset(a, at)], expected = b.as<T>()[offset(b, at)];
-    if (found.empty() && std::bit_cast<Bits>(got) != std::bit_cast<Bits>(expected))
+    const bool equal = std::bit_cast<Bits>(got) == std::bit_cast<Bits>(expected) ||
+                       std::abs(static_cast<double>(got) - static_cast<double>(expected)) <= near;
+    if (found.empty() && !equal)
       found = concat("at (n, c, d, h, w) = ", tuple_text(at), ": ", got, ", reference ", expected);
   });
   return found;
@@ -53,9 +66,9 @@ void Array::fill_nan() {
     std::fill_n(view_.as<double>(), view_.size(), std::numeric_limits<double>::quiet_NaN());
 }
 
-std::string first_difference(const Array& got, const Array& expected) {
-  return got.view().dtype == DType::f32 ? difference<float>(got.view(), expected.view())
-                                        : difference<double>(got.view(), expected.view());
+std::string first_difference(const Array& got, const Array& expected, double tolerance) {
+  return got.view().dtype == DType::f32 ? difference<float>(got.view(), expected.view(), tolerance)
+                                        : difference<double>(got.view(), expected.view(), tolerance);
 }
 
 int exact_magnitude(DType dtype, double terms) {

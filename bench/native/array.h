@@ -47,8 +47,9 @@ void for_each_element(const TensorView& view, Body body) {
   }
 }
 
-/// Where two arrays of one shape first differ in a bit, and by what; empty if nowhere.
-std::string first_difference(const Array& got, const Array& expected);
+/// Where two arrays of one shape first differ in a bit, and by what; empty if nowhere. With a tolerance, where
+/// they differ by more than this share of the largest magnitude expected; NaN always differs.
+std::string first_difference(const Array& got, const Array& expected, double tolerance = 0);
 
 /// The largest magnitude up to 4 with which sums of `terms` products of two integers are exact in `dtype`;
 /// 0 if not even 1 is.

@@ -247,7 +247,7 @@ those with a * take comma-separated lists and run every combination.
   --alg=NAME                  * pool: max, avg_np, avg_p; resampling: nearest, linear
   --algorithm=NAME            the plan's algorithm to use, such as tiles or reference
   --batch=FILE                reads options and problems from a file, with # comments
-  --check                     compares with the reference bit for bit on small integers; no timing
+  --check                     compares with the reference on small integers, all but Winograd bit for bit; no timing
   --min-time=S                seconds to measure each (0.2)
 
 Columns: % is the share of `of`: the arithmetic peak, or the copy bandwidth of the smallest memory level that

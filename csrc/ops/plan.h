@@ -52,6 +52,7 @@ struct Candidate {
   std::string declined;         // why it does not apply; empty if it does
   double cost = kNoPrediction;  // seconds on one core
   int64_t workspace = 0;        // bytes
+  Arithmetic arithmetic = Arithmetic::exact;
 };
 
 /// A choice with its reasons, for those who ask.
@@ -119,6 +120,7 @@ Plan explain(const char* op, const PlanRow<Algorithm, What...> (&rows)[N], const
       if (row.cost) candidate.cost = row.cost(what...);
       if (row.workspace) candidate.workspace = row.workspace(what...);
     }
+    candidate.arithmetic = row.arithmetic;
     plan.candidates.push_back(candidate);
     if (!candidate.declined.empty()) continue;
     if (plan.chosen == N || candidate.cost < plan.candidates[plan.chosen].cost) plan.chosen = i;
