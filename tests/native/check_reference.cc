@@ -1,7 +1,16 @@
 // check-reference: the vector kernels and the naive references of all ops that the harness does not know, for
 // every instruction set, all tails of a vector, and strides of many kinds. One line an op, type and
 // instruction set; exit status 1 if one is out of bounds.
+//
+//      check-reference [GROUP...]      only these groups of ops, where time is short: under an emulator
 #include "comparison.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "base/parallel.h"
 #include "ops/batch_norm.h"
@@ -168,31 +177,57 @@ bool check_batch_norm(Isa isa) {
   return good;
 }
 
-template <class T>
-bool check_all(Isa isa) {
-  bool good = check_activations<T>(isa);
-  good &= check_softmax<T>(isa);
-  good &= check_cross_entropy<T>(isa);
-  good &= check_binary<T>(isa);
-  good &= check_batch_norm<T>(isa);
-  return good;
+/// float32 and float64 of a check.
+template <class F, class D>
+auto both(F f32, D f64) {
+  return [=](Isa isa) {
+    const bool good = f32(isa);
+    return f64(isa) && good;
+  };
+}
+
+struct Group {
+  std::string_view name;
+  std::function<bool(Isa)> check;
+};
+
+const Group kGroups[] = {
+    {"activations", both(check_activations<float>, check_activations<double>)},
+    {"softmax", both(check_softmax<float>, check_softmax<double>)},
+    {"cross_entropy", both(check_cross_entropy<float>, check_cross_entropy<double>)},
+    {"arithmetic", both(check_binary<float>, check_binary<double>)},
+    {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
+    {"exact", check_exact_ops},
+    {"pooling", check_pooling},
+    {"convolution", check_convolutions},
+};
+
+/// The groups named, or all. Empty if there is a name of none.
+std::vector<const Group*> groups_of(std::span<char*> names) {
+  std::vector<const Group*> groups;
+  for (const Group& group : kGroups)
+    if (names.empty() || std::ranges::find(names, group.name) != names.end()) groups.push_back(&group);
+  return names.size() <= groups.size() ? groups : std::vector<const Group*>{};
 }
 
 }  // namespace
 }  // namespace striate
 
-int main() {
+int main(int count, char** arguments) {
   using namespace striate;
+  const std::vector<const Group*> groups = groups_of(std::span(arguments, static_cast<size_t>(count)).subspan(1));
+  if (groups.empty()) {
+    std::fputs("check-reference: the groups are", stderr);
+    for (const Group& group : kGroups) std::fprintf(stderr, " %s", group.name.data());
+    std::fputs("\n", stderr);
+    return 2;
+  }
   set_num_threads(2);
   bool good = true;
   for (Isa isa : all_isas()) {
     if (!is_supported(isa)) continue;
     set_isa(name_of(isa));
-    good &= check_all<float>(isa);
-    good &= check_all<double>(isa);
-    good &= check_exact_ops(isa);
-    good &= check_pooling(isa);
-    good &= check_convolutions(isa);
+    for (const Group* group : groups) good &= group->check(isa);
   }
   return good ? 0 : 1;
 }
