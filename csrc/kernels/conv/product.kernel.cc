@@ -84,6 +84,11 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
       sum[r][v] = p.bias_of == BiasOf::row ? broadcast<V>(p.bias[first + r]) : V{};
 }
 
+template <class T>
+constexpr int kShortestFetched = 128 / sizeof(T);
+template <class T>
+constexpr int kLongestFetched = 1024 / sizeof(T);
+
 template <class T, int Rows, int Vectors>
 void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   using V = native<T>;
@@ -97,11 +102,21 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
   const T* a = p.a;
   const T* b = block.b;
   const int64_t a_step = p.a_step, b_step = block.b_step;
+  // Runs that hardware does not foresee: the next rows, neighbours mostly, are fetched while these are multiplied.
+  // Narrower tiles have more rows: loads are their bottleneck already, and addresses want the registers.
+  constexpr bool may_fetch = Vectors == kVectors;
+  const bool fetch = may_fetch && a_step == 1 && p.run >= kShortestFetched<T> && p.run <= kLongestFetched<T> &&
+                     first + 2 * Rows <= p.rows;
+  const int64_t next_first = p.row_offset[fetch ? first + Rows : first];
+  const int64_t next_step = fetch ? (p.row_offset[first + 2 * Rows - 1] - next_first) / p.run + 1 : 0;
   for (int t = 0; t < p.taps; ++t) {
     if (p.a_tap) a = p.a + p.a_tap[t];
     if (p.b_tap) b = block.b + p.b_tap[t];
+    const T* next = a + next_first;
     for (int i = 0; i < p.run; ++i) {
       V x[Vectors];
+      if constexpr (may_fetch) __builtin_prefetch(next);
+      next += next_step;
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) x[v] = load<V>(b + v * n);
 #pragma GCC unroll 16
