@@ -194,6 +194,37 @@ def test_input_gradient_of_wide_strides(stride, kernel):
 
 
 @pytest.mark.parametrize("channels_last", (False, True))
+@pytest.mark.parametrize(
+    "size, kernel, stride, padding",
+    ((5, 5, 1, (0, 0)), (5, 3, 3, (0, 0)), (4, 6, 2, (1, 1)), (2, 4, 1, (2, 0)), (1, 3, 1, (1, 1))),
+)
+def test_one_output(size, kernel, stride, padding, channels_last, machines):
+    """Kernels that cover the image, or step over what is left of it."""
+    rng = np.random.default_rng(size + kernel)
+    x, w = rng.integers(-4, 5, (9, 18, size, size)), rng.integers(-4, 5, (20, 18, kernel, kernel))
+    g = rng.integers(-4, 5, (9, 20, 1, 1))
+    form = {"stride": (stride, stride), "padding": (padding, padding), "dilation": (1, 1)}
+    want = (
+        ref.conv_forward(x, w, **form),
+        ref.conv_input_grad(x.shape, w, g, **form),
+        ref.conv_weight_grad(x, w.shape, g, **form),
+    )
+    assert want[0].shape == g.shape
+    floats = [a.astype(np.float32) for a in (x, w, g)]
+    if channels_last:
+        floats = [np.moveaxis(np.moveaxis(a, 1, -1).copy(), -1, 1) for a in floats]
+    x, w, g = floats
+    for machine in machines:
+        got = (
+            striate.conv2d(x, w, **form, exact=True),
+            striate.conv2d_input_grad(x.shape, w, g, **form, exact=True),
+            striate.conv2d_weight_grad(x, w.shape, g, **form, exact=True),
+        )
+        for result, expected in zip(got, want, strict=True):
+            np.testing.assert_array_equal(result, expected, err_msg=str(machine))
+
+
+@pytest.mark.parametrize("channels_last", (False, True))
 @pytest.mark.parametrize("out_channels", (600, 1100))
 def test_input_gradient_of_a_stride_over_many_channels(out_channels, channels_last, machines):
     # More channels than one block of the reduction holds, while phases of the stride share a tile.

@@ -1,5 +1,6 @@
 #include "ops/conv_problem.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace striate {
@@ -44,6 +45,9 @@ ConvAxis make_axis(const ConvProblem::Arguments& a, size_t i, size_t rank) {
                text(a.input_shape), ", padding (", axis.pad, ", ", axis.pad_end, "))");
   ConvAxis checked = axis;
   checked.out = (padded - reach) / axis.stride + 1;
+  // One output takes no step. With one as long as the input every position is a phase of its own (conv.cc), and the
+  // gradient of a kernel that covers the image multiplies no zeros.
+  if (checked.out == 1) checked.stride = std::max(axis.stride, axis.in);
   return checked;
 }
 
