@@ -104,6 +104,7 @@ py::object forward(Arguments& a) {
   const Geometry geometry(a, rank);
   const auto wish = a.format(op);
   PyObject* out = a.destination();
+  PackedWeights* packed = a.packed_weights();
   if (!a.complete()) return {};
   const DType dtype = finish.same_dtype_as(input, weight);
   const ConvProblem p = make_problem(op, dtype, input.view.dims(), weight.view.dims(), geometry);
@@ -112,7 +113,9 @@ py::object forward(Arguments& a) {
   const Result result =
       make_result(op, out, shape, dtype, result_format(input.view, &weight.view, wish ? &*wish : nullptr),
                   {input.array, weight.array, finish.bias(), finish.residual()});
-  without_gil([&] { conv_forward(p, lift(input.view), lift(weight.view), epilogue, lift(result.view)); });
+  without_gil([&] {
+    conv_forward(p, lift(input.view), lift(weight.view), epilogue, lift(result.view), nullptr, packed);
+  });
   return result.array;
 }
 
@@ -125,6 +128,7 @@ py::object input_grad(Arguments& a) {
   const Geometry geometry(a, rank);
   const auto wish = a.format(op);
   PyObject* out = a.destination();
+  PackedWeights* packed = a.packed_weights();
   if (!a.complete()) return {};
   const DType dtype = same_dtype(op, {{"weight", &weight}, {"grad_output", &grad_output}, {"bias", &bias}});
   const ConvProblem p = make_problem(op, dtype, input_shape, weight.view.dims(), geometry);
@@ -137,7 +141,9 @@ py::object input_grad(Arguments& a) {
       make_result(op, out, p.input_shape(), dtype,
                   result_format(grad_output.view, &weight.view, wish ? &*wish : nullptr),
                   {weight.array, grad_output.array, bias ? holder.ptr() : nullptr});
-  without_gil([&] { conv_input_grad(p, lift(weight.view), lift(grad_output.view), dense, lift(result.view)); });
+  without_gil([&] {
+    conv_input_grad(p, lift(weight.view), lift(grad_output.view), dense, lift(result.view), nullptr, packed);
+  });
   return result.array;
 }
 
