@@ -218,14 +218,16 @@ py::object explain(Arguments& a) {
   const Plan plan = plan_conv(p, asked, nullptr, {format, format});
   py::list candidates;
   for (const Candidate& candidate : plan.candidates) {
-    double seconds = kNoPrediction;
+    ConvMeasurement measured;
     if (measure && candidate.declined.empty())
-      without_gil([&] { seconds = measure_conv(p, asked, format, candidate.name.c_str()); });
+      without_gil([&] { measured = measure_conv(p, asked, format, candidate.name.c_str()); });
     py::dict row;
     row["name"] = candidate.name;
     row["declined"] = candidate.declined.empty() ? py::object(py::none()) : py::str(candidate.declined);
     row["predicted"] = or_none(candidate.cost);
-    row["measured"] = or_none(seconds);
+    row["measured"] = or_none(measured.seconds);
+    row["packed"] = measured.seconds < kNoPrediction ? py::object(py::int_(measured.packed_bytes)) : py::none();
+    row["measured_packed"] = or_none(measured.packed_seconds);
     row["workspace"] = candidate.workspace;
     candidates.append(row);
   }
