@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import striate
 from test_bench_harness import BAD_LINES, ROUND_TRIPS
 
 sys.path.append(str(Path(__file__).parent.parent))
