@@ -2,6 +2,7 @@
 // Allocate before the parallel region (a failure is std::bad_alloc, raised where raising is safe).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -10,13 +11,29 @@
 
 namespace striate {
 
+/// Scratch bytes of this thread, which allocates for all workers of its calls. What was there at `reset` counts 0.
+class ScratchMeter {
+ public:
+  static void reset() { now_ = peak_ = 0; }
+  static int64_t peak() { return peak_; }
+  static void add(int64_t bytes) {
+    now_ += bytes;
+    peak_ = std::max(peak_, now_);
+  }
+
+ private:
+  inline static thread_local int64_t now_ = 0, peak_ = 0;
+};
+
 template <class T>
 class Scratch {
  public:
   Scratch() = default;
   explicit Scratch(int64_t count)
       : bytes_(static_cast<size_t>(count) * sizeof(T)),
-        data_(static_cast<T*>(BufferPool::instance().acquire(bytes_))) {}
+        data_(static_cast<T*>(BufferPool::instance().acquire(bytes_))) {
+    ScratchMeter::add(static_cast<int64_t>(bytes_));
+  }
   ~Scratch() { release(); }
   Scratch(Scratch&& other) noexcept { swap(other); }
   Scratch& operator=(Scratch&& other) noexcept {
@@ -31,7 +48,9 @@ class Scratch {
     std::swap(data_, other.data_);
   }
   void release() {
-    if (data_) BufferPool::instance().release(data_, bytes_);
+    if (!data_) return;
+    ScratchMeter::add(-static_cast<int64_t>(bytes_));
+    BufferPool::instance().release(data_, bytes_);
   }
   size_t bytes_ = 0;
   T* data_ = nullptr;

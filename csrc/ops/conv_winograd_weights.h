@@ -84,7 +84,8 @@ class WinogradWeights {
       float* row = to + row_of(group, block, 0);
       for (int64_t i = 0; i < c_.ic; ++i)
         for (int64_t tap = 0; tap < c_.taps(); ++tap, row += kernel_.lanes) {
-          const float* lane = from + i * c_.weight_i + tap / columns * c_.weight_tap[1] + tap % columns * c_.weight_tap[2];
+          const float* lane = from + i * c_.weight_i + tap / columns * c_.weight_tap[1] +
+                              tap % columns * c_.weight_tap[2];
           for (int64_t o = 0; o < kernel_.lanes; ++o) row[o] = o < used ? lane[o * c_.weight_o] : 0.0f;
         }
     });
