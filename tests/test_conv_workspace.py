@@ -37,9 +37,9 @@ def check(rank, input_shape, weight_shape, dtype, window):
                 op, *shapes, **window, dtype=np.dtype(dtype).name, memory_format=format
             )
             row = next(row for row in told["candidates"] if row["name"] == told["chosen"])
-            _core.reset_scratch_peak()
+            _core.start_scratch_meter()
             call(**window)
-            got = _core.scratch_peak()
+            got = _core.stop_scratch_meter()
             if row["name"] != "reference":
                 where = f"{op} {shapes} {window} {format} {np.dtype(dtype)} {told['isa']}"
                 assert got <= row["workspace"], f"{where}: {row['name']} took {got} of {row}"

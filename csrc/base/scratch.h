@@ -2,7 +2,7 @@
 // Allocate before the parallel region (a failure is std::bad_alloc, raised where raising is safe).
 #pragma once
 
-#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -11,18 +11,28 @@
 
 namespace striate {
 
-/// Scratch bytes of this thread, which allocates for all workers of its calls. What was there at `reset` counts 0.
+/// The most scratch bytes that the process held at once between start and stop: for tests, so it costs one look
+/// at a flag while it does not run.
 class ScratchMeter {
  public:
-  static void reset() { now_ = peak_ = 0; }
-  static int64_t peak() { return peak_; }
+  static void start() {
+    now_ = peak_ = 0;
+    running_ = true;
+  }
+  static int64_t stop() {
+    running_ = false;
+    return peak_;
+  }
   static void add(int64_t bytes) {
-    now_ += bytes;
-    peak_ = std::max(peak_, now_);
+    if (!running_.load(std::memory_order_relaxed)) return;
+    const int64_t now = now_ += bytes;
+    for (int64_t peak = peak_; peak < now && !peak_.compare_exchange_weak(peak, now);) {
+    }
   }
 
  private:
-  inline static thread_local int64_t now_ = 0, peak_ = 0;
+  inline static std::atomic<bool> running_{false};
+  inline static std::atomic<int64_t> now_{0}, peak_{0};
 };
 
 template <class T>

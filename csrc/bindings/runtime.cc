@@ -85,8 +85,8 @@ void bind_runtime(py::module_& m) {
       .def_property_readonly("bytes", [](PackedWeights& packed) { return packed.size().bytes; });
   m.def("packed_weights_stats", packed_stats);
   m.def("set_packed_weights_limit", set_packed_weights_limit);
-  m.def("reset_scratch_peak", ScratchMeter::reset);
-  m.def("scratch_peak", ScratchMeter::peak);
+  m.def("start_scratch_meter", ScratchMeter::start);
+  m.def("stop_scratch_meter", ScratchMeter::stop);
   m.def("memory_format", format_of);
   m.def("plan_cache_stats", plan_stats);
   m.def("clear_plan_cache", clear_plan_cache);
