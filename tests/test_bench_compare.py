@@ -11,11 +11,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import striate
 from test_bench_harness import BAD_LINES, ROUND_TRIPS
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-from bench.compare import cases, checking, denormals, machine, ours, report, results, running
+from bench.compare import (
+    cases,
+    checking,
+    denormals,
+    machine,
+    ours,
+    packed,
+    report,
+    results,
+    running,
+)
 from bench.compare.__main__ import main
 from bench.compare.arrays import LAYOUTS, Operands, operations, output_shape, traffic
 from bench.compare.cases import class_of, parse_problem, read_cases, sample
@@ -421,6 +432,17 @@ def test_run_beside_pytorch_and_go_on(tmp_path, capsys, torch):
     capsys.readouterr()
     assert main(["report", str(path)]) == 0
     assert "medians of 2 runs" in capsys.readouterr().out
+
+
+def test_of_packed_layers_only_the_parameter_is_kept():
+    for layer in packed.LAYERS[:4]:
+        with striate.no_grad():
+            before = striate.packed_weights_stats()["held_forms"]
+            calls, parameter = packed.of(layer, False)
+            assert parameter.packed_weights().forms == 1
+            assert np.array_equal(calls["tensor"]().data, calls["parameter"]().data)
+            assert striate.packed_weights_stats()["held_forms"] == before + 1
+            del calls, parameter
 
 
 def test_denormal_calls_compute_on_denormals():

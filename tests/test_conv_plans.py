@@ -57,6 +57,10 @@ def test_measured_candidates_are_those_that_apply():
     for row in plan["candidates"]:
         assert (row["measured"] is None) == (row["declined"] is not None)
         assert row["measured"] is None or row["measured"] > 0
+        assert (row["packed"] is None) == (row["measured"] is None)
+        assert (row["measured_packed"] is None) == (not row["packed"])
+    rows = candidates(plan)
+    assert rows["tiles"]["packed"] >= 8 * 8 * 9 * 4 and rows["reference"]["packed"] == 0
 
 
 def test_exact_excludes_algorithms_that_round():

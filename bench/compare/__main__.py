@@ -1,4 +1,4 @@
-"""`python -m bench.compare run | report | diff | choices | small | denormals`.
+"""`python -m bench.compare run | report | diff | choices | small | denormals | packed`.
 
 To be started in the repository's root.
 """
@@ -70,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
 
     denormals = commands.add_parser("denormals", help="calls on denormal and on ordinary numbers")
     _common(denormals)
+
+    packed = commands.add_parser("packed", help="layers at batch 1 whose weights stay packed")
+    _common(packed)
     return top
 
 
@@ -89,6 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             "choices": _choices,
             "small": _small,
             "denormals": _denormals,
+            "packed": _packed,
         }[options.command]
         return command(options, shlex.join(words))
     except (ValueError, OSError) as error:
@@ -195,6 +199,14 @@ def _small(options: argparse.Namespace, words: str) -> int:
     from . import small
 
     print(small.report(options.threads))
+    return 0
+
+
+def _packed(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import packed
+
+    print(packed.report(options.threads))
     return 0
 
 

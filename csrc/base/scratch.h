@@ -2,6 +2,7 @@
 // Allocate before the parallel region (a failure is std::bad_alloc, raised where raising is safe).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -10,13 +11,39 @@
 
 namespace striate {
 
+/// The most scratch bytes that the process held at once between start and stop: for tests, so it costs one look
+/// at a flag while it does not run.
+class ScratchMeter {
+ public:
+  static void start() {
+    now_ = peak_ = 0;
+    running_ = true;
+  }
+  static int64_t stop() {
+    running_ = false;
+    return peak_;
+  }
+  static void add(int64_t bytes) {
+    if (!running_.load(std::memory_order_relaxed)) return;
+    const int64_t now = now_ += bytes;
+    for (int64_t peak = peak_; peak < now && !peak_.compare_exchange_weak(peak, now);) {
+    }
+  }
+
+ private:
+  inline static std::atomic<bool> running_{false};
+  inline static std::atomic<int64_t> now_{0}, peak_{0};
+};
+
 template <class T>
 class Scratch {
  public:
   Scratch() = default;
   explicit Scratch(int64_t count)
       : bytes_(static_cast<size_t>(count) * sizeof(T)),
-        data_(static_cast<T*>(BufferPool::instance().acquire(bytes_))) {}
+        data_(static_cast<T*>(BufferPool::instance().acquire(bytes_))) {
+    ScratchMeter::add(static_cast<int64_t>(bytes_));
+  }
   ~Scratch() { release(); }
   Scratch(Scratch&& other) noexcept { swap(other); }
   Scratch& operator=(Scratch&& other) noexcept {
@@ -31,7 +58,9 @@ class Scratch {
     std::swap(data_, other.data_);
   }
   void release() {
-    if (data_) BufferPool::instance().release(data_, bytes_);
+    if (!data_) return;
+    ScratchMeter::add(-static_cast<int64_t>(bytes_));
+    BufferPool::instance().release(data_, bytes_);
   }
   size_t bytes_ = 0;
   T* data_ = nullptr;

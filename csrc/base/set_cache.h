@@ -53,6 +53,16 @@ class SetCache {
     hits_ = misses_ = 0;
   }
 
+  /// Calls visit(value) for all that is held.
+  template <class Visit>
+  void visit(Visit visit) {
+    const Door door(busy_);
+    if (!door.open) return;
+    for (const auto& set : sets_)
+      for (const Entry& entry : set)
+        if (entry.used) visit(entry.value);
+  }
+
   Stats stats() {
     Stats result{static_cast<int64_t>(Sets * Ways), 0, 0, 0};
     const Door door(busy_);

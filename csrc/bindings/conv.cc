@@ -104,6 +104,7 @@ py::object forward(Arguments& a) {
   const Geometry geometry(a, rank);
   const auto wish = a.format(op);
   PyObject* out = a.destination();
+  PackedWeights* packed = a.packed_weights();
   if (!a.complete()) return {};
   const DType dtype = finish.same_dtype_as(input, weight);
   const ConvProblem p = make_problem(op, dtype, input.view.dims(), weight.view.dims(), geometry);
@@ -112,7 +113,9 @@ py::object forward(Arguments& a) {
   const Result result =
       make_result(op, out, shape, dtype, result_format(input.view, &weight.view, wish ? &*wish : nullptr),
                   {input.array, weight.array, finish.bias(), finish.residual()});
-  without_gil([&] { conv_forward(p, lift(input.view), lift(weight.view), epilogue, lift(result.view)); });
+  without_gil([&] {
+    conv_forward(p, lift(input.view), lift(weight.view), epilogue, lift(result.view), nullptr, packed);
+  });
   return result.array;
 }
 
@@ -125,6 +128,7 @@ py::object input_grad(Arguments& a) {
   const Geometry geometry(a, rank);
   const auto wish = a.format(op);
   PyObject* out = a.destination();
+  PackedWeights* packed = a.packed_weights();
   if (!a.complete()) return {};
   const DType dtype = same_dtype(op, {{"weight", &weight}, {"grad_output", &grad_output}, {"bias", &bias}});
   const ConvProblem p = make_problem(op, dtype, input_shape, weight.view.dims(), geometry);
@@ -137,7 +141,9 @@ py::object input_grad(Arguments& a) {
       make_result(op, out, p.input_shape(), dtype,
                   result_format(grad_output.view, &weight.view, wish ? &*wish : nullptr),
                   {weight.array, grad_output.array, bias ? holder.ptr() : nullptr});
-  without_gil([&] { conv_input_grad(p, lift(weight.view), lift(grad_output.view), dense, lift(result.view)); });
+  without_gil([&] {
+    conv_input_grad(p, lift(weight.view), lift(grad_output.view), dense, lift(result.view), nullptr, packed);
+  });
   return result.array;
 }
 
@@ -212,14 +218,16 @@ py::object explain(Arguments& a) {
   const Plan plan = plan_conv(p, asked, nullptr, {format, format});
   py::list candidates;
   for (const Candidate& candidate : plan.candidates) {
-    double seconds = kNoPrediction;
+    ConvMeasurement measured;
     if (measure && candidate.declined.empty())
-      without_gil([&] { seconds = measure_conv(p, asked, format, candidate.name.c_str()); });
+      without_gil([&] { measured = measure_conv(p, asked, format, candidate.name.c_str()); });
     py::dict row;
     row["name"] = candidate.name;
     row["declined"] = candidate.declined.empty() ? py::object(py::none()) : py::str(candidate.declined);
     row["predicted"] = or_none(candidate.cost);
-    row["measured"] = or_none(seconds);
+    row["measured"] = or_none(measured.seconds);
+    row["packed"] = measured.seconds < kNoPrediction ? py::object(py::int_(measured.packed_bytes)) : py::none();
+    row["measured_packed"] = or_none(measured.packed_seconds);
     row["workspace"] = candidate.workspace;
     candidates.append(row);
   }

@@ -168,6 +168,14 @@ std::optional<MemoryFormat> Arguments::format(const char* op) {
   return std::nullopt;
 }
 
+PackedWeights* Arguments::packed_weights() {
+  if (at_ == count_ || args_[at_] == Py_None) return nullptr;
+  PyObject* object = next();
+  if (py::isinstance<PackedWeights>(object)) return py::cast<PackedWeights*>(py::handle(object));
+  unready();
+  return nullptr;
+}
+
 DType same_dtype(const char* op, std::initializer_list<std::pair<const char*, const Operand*>> operands) {
   const std::pair<const char*, const Operand*>* first = nullptr;
   for (const auto& entry : operands) {

@@ -18,6 +18,7 @@
 
 #include "base/tensor_view.h"
 #include "bindings/arrays.h"
+#include "ops/packed_weights.h"
 
 namespace striate::python {
 
@@ -62,9 +63,10 @@ class Arguments {
   PadPairs pads(int64_t rank);  // the same, or a tuple of pairs
   std::optional<MemoryFormat> format(const char* op);
   std::optional<const char*> optional_text();
+  /// The last argument, which may be left out or None: where forms of the weight stay.
+  PackedWeights* packed_weights();
 
   bool complete() const { return complete_; }
-  bool all_read() const { return at_ == count_; }
 
  private:
   PyObject* next();

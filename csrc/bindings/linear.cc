@@ -10,6 +10,7 @@ py::object forward(Arguments& a) {
   const Operand input = a.array(op, "input"), weight = a.array(op, "weight");
   const Operand bias = a.optional_array(op, "bias");
   PyObject* out = a.destination();
+  PackedWeights* packed = a.packed_weights();
   if (!a.complete()) return {};
   const DType dtype = same_dtype(op, {{"input", &input}, {"weight", &weight}, {"bias", &bias}});
   const LinearProblem p = LinearProblem::forward(op, input.view, weight.view);
@@ -18,7 +19,7 @@ py::object forward(Arguments& a) {
   const std::array<int64_t, 2> shape{p.rows, p.out_features};
   const Result result = make_result(op, out, shape, dtype, MemoryFormat::contiguous,
                                     {input.array, weight.array, b ? holder.ptr() : nullptr});
-  without_gil([&] { linear_forward(p, input.view, weight.view, b, result.view); });
+  without_gil([&] { linear_forward(p, input.view, weight.view, b, result.view, packed); });
   return result.array;
 }
 

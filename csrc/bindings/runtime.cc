@@ -3,8 +3,10 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/scratch.h"
 #include "bindings/arrays.h"
 #include "ops/conv_plan.h"
+#include "ops/packed_weights.h"
 
 namespace striate::python {
 namespace {
@@ -43,6 +45,15 @@ py::dict plan_stats() {
   return result;
 }
 
+py::dict packed_stats() {
+  const PackedWeights::Size size = packed_weights_size();
+  py::dict result;
+  result["limit_bytes"] = packed_weights_limit();
+  result["held_bytes"] = size.bytes;
+  result["held_forms"] = size.forms;
+  return result;
+}
+
 std::string format_of(const py::array& array) {
   const FormatReading reading = read_format(view_of("memory_format", "array", array));
   return reading.format == MemoryFormat::contiguous      ? "contiguous"
@@ -67,6 +78,15 @@ void bind_runtime(py::module_& m) {
     BufferPool::instance().set_limit(static_cast<size_t>(bytes));
   });
   m.def("clear_buffer_pool", [] { BufferPool::instance().clear(); });
+  // Made and held by Python; only these bindings look inside.
+  py::class_<PackedWeights>(m, "PackedWeights")
+      .def(py::init<>())
+      .def_property_readonly("forms", [](PackedWeights& packed) { return packed.size().forms; })
+      .def_property_readonly("bytes", [](PackedWeights& packed) { return packed.size().bytes; });
+  m.def("packed_weights_stats", packed_stats);
+  m.def("set_packed_weights_limit", set_packed_weights_limit);
+  m.def("start_scratch_meter", ScratchMeter::start);
+  m.def("stop_scratch_meter", ScratchMeter::stop);
   m.def("memory_format", format_of);
   m.def("plan_cache_stats", plan_stats);
   m.def("clear_plan_cache", clear_plan_cache);

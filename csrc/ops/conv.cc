@@ -77,7 +77,8 @@ void correlate(const std::vector<Correlation<T>>& phases, ConvAlgorithm algorith
 
 template <class T>
 void correlate_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                       const Epilogue& epilogue, const TensorView& output, ConvAlgorithm algorithm) {
+                       const Epilogue& epilogue, const TensorView& output, ConvAlgorithm algorithm,
+                       PackedWeights* packed) {
   correlate<T>({{.axes = correlation_axes(p),
                 .n = p.n,
                 .g = p.g,
@@ -94,7 +95,8 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .bias = static_cast<const T*>(epilogue.bias),
                 .output = output.as<T>(),
                 .output_stride = strides_of(output),
-                .epilogue = TileEpilogue<T>(epilogue)}},
+                .epilogue = TileEpilogue<T>(epilogue),
+                .packed = packed}},
                algorithm);
 }
 
@@ -166,7 +168,8 @@ void fill_channels(const TensorView& view, const T* values) {
 
 template <class T>
 void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                          const T* bias, const TensorView& grad_input, ConvAlgorithm algorithm) {
+                          const T* bias, const TensorView& grad_input, ConvAlgorithm algorithm,
+                          PackedWeights* packed) {
   const auto correlation = [&](const std::array<const Phase*, 3>& phase) {
     // The input positions of this phase, and its taps, are strided views.
     auto out_stride = strides_of(grad_input);
@@ -192,6 +195,7 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
     c.bias = bias;
     c.output = out;
     c.output_stride = out_stride;
+    c.packed = packed;
     return c;
   };
   const Phases depth = phases_of(p.axis[0]), height = phases_of(p.axis[1]), width = phases_of(p.axis[2]);
@@ -211,20 +215,20 @@ ConvFormats formats_of(const TensorView& input, const TensorView& output) {
 
 template <class T>
 void run_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                 const Epilogue& epilogue, const TensorView& output, const char* force) {
+                 const Epilogue& epilogue, const TensorView& output, const char* force, PackedWeights* packed) {
   if (output.size() == 0) return;
   const T* bias = static_cast<const T*>(epilogue.bias);
   const ConvAlgorithm algorithm = p.ic == 0 ? ConvAlgorithm::reference
                                             : choose_conv(p, ConvDirection::forward,
                                                           formats_of(input, output), force);
   if (algorithm == ConvAlgorithm::polyphase) {
-    const Polyphase<T> phases(p, product_kernel<T>());
+    Polyphase<T> phases(p, product_kernel<T>());
     phases.split_input(input);
-    phases.split_weight(weight);
-    return run_forward<T>(phases.inner(), phases.input(), phases.weight(), epilogue, output, nullptr);
+    PackedWeights* forms = phases.split_weight(weight, packed);
+    return run_forward<T>(phases.inner(), phases.input(), phases.weight(), epilogue, output, nullptr, forms);
   }
   if (algorithm != ConvAlgorithm::reference)
-    return correlate_forward<T>(p, input, weight, epilogue, output, algorithm);
+    return correlate_forward<T>(p, input, weight, epilogue, output, algorithm, packed);
   if (p.ic == 0)
     fill_channels<T>(output, bias);
   else
@@ -234,7 +238,8 @@ void run_forward(const ConvProblem& p, const TensorView& input, const TensorView
 
 template <class T>
 void run_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                    const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
+                    const Epilogue& epilogue, const TensorView& grad_input, const char* force,
+                    PackedWeights* packed) {
   if (grad_input.size() == 0) return;
   const T* bias = static_cast<const T*>(epilogue.bias);
   if (grad_output.size() == 0) {
@@ -245,14 +250,14 @@ void run_input_grad(const ConvProblem& p, const TensorView& weight, const Tensor
     if (algorithm == ConvAlgorithm::reference) {
       conv::reference_input_grad<T>(p, weight, grad_output, bias, grad_input);
     } else if (algorithm == ConvAlgorithm::polyphase) {
-      const Polyphase<T> phases(p, product_kernel<T>());
-      phases.split_weight(weight);
+      Polyphase<T> phases(p, product_kernel<T>());
+      PackedWeights* forms = phases.split_weight(weight, packed);
       const std::vector<T> repeated = phases.repeat(bias);
       run_input_grad<T>(phases.inner(), phases.weight(), grad_output, bias ? repeated.data() : nullptr,
-                        phases.input(), nullptr);
+                        phases.input(), nullptr, forms);
       phases.join_input(grad_input, bias);
     } else
-      correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm);
+      correlate_input_grad<T>(p, weight, grad_output, bias, grad_input, algorithm, packed);
   }
   // Phases of a stride lie between each other: only the whole is the result.
   TileEpilogue<T>(epilogue).apply_to_all(grad_input);
@@ -278,9 +283,9 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
     case ConvAlgorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
     case ConvAlgorithm::polyphase: {
-      const Polyphase<T> phases(p, product_kernel<T>());
+      Polyphase<T> phases(p, product_kernel<T>());
       phases.split_input(input);
-      run_weight_grad<T>(phases.inner(), phases.input(), grad_output, phases.weight(), nullptr, nullptr);
+      run_weight_grad<T>(phases.inner(), phases.input(), grad_output, phases.weight_grad(), nullptr, nullptr);
       return phases.join_weight(grad_weight);
     }
     case ConvAlgorithm::winograd4:
@@ -296,19 +301,20 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
 }  // namespace
 
 void conv_forward(const ConvProblem& p, const TensorView& input, const TensorView& weight,
-                  const Epilogue& epilogue, const TensorView& output, const char* force) {
+                  const Epilogue& epilogue, const TensorView& output, const char* force, PackedWeights* packed) {
   if (p.dtype == DType::f32)
-    run_forward<float>(p, input, weight, epilogue, output, force);
+    run_forward<float>(p, input, weight, epilogue, output, force, packed);
   else
-    run_forward<double>(p, input, weight, epilogue, output, force);
+    run_forward<double>(p, input, weight, epilogue, output, force, packed);
 }
 
 void conv_input_grad(const ConvProblem& p, const TensorView& weight, const TensorView& grad_output,
-                     const Epilogue& epilogue, const TensorView& grad_input, const char* force) {
+                     const Epilogue& epilogue, const TensorView& grad_input, const char* force,
+                     PackedWeights* packed) {
   if (p.dtype == DType::f32)
-    run_input_grad<float>(p, weight, grad_output, epilogue, grad_input, force);
+    run_input_grad<float>(p, weight, grad_output, epilogue, grad_input, force, packed);
   else
-    run_input_grad<double>(p, weight, grad_output, epilogue, grad_input, force);
+    run_input_grad<double>(p, weight, grad_output, epilogue, grad_input, force, packed);
 }
 
 void conv_weight_grad(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,

@@ -4,6 +4,7 @@
 #include "base/tensor_view.h"
 #include "ops/conv_plan.h"
 #include "ops/epilogue.h"
+#include "ops/packed_weights.h"
 
 namespace striate {
 
@@ -11,13 +12,16 @@ namespace striate {
 //
 // The views are lifted (n, c, d, h, w), of the problem's dtype and shapes.
 // A bare pointer is an epilogue of that bias only.
+// `packed`, of this weight, keeps the forms of it that the algorithm makes; null: they are made on every call. The
+// result has the same bits.
 void conv_forward(const ConvProblem& problem, const TensorView& input, const TensorView& weight,
-                  const Epilogue& epilogue, const TensorView& output, const char* force = nullptr);
+                  const Epilogue& epilogue, const TensorView& output, const char* force = nullptr,
+                  PackedWeights* packed = nullptr);
 
 /// With a bias (one a channel of the convolution's input) this is the transposed convolution.
 void conv_input_grad(const ConvProblem& problem, const TensorView& weight,
                      const TensorView& grad_output, const Epilogue& epilogue, const TensorView& grad_input,
-                     const char* force = nullptr);
+                     const char* force = nullptr, PackedWeights* packed = nullptr);
 
 /// `bias_grad`, dense (oc), also gets the bias gradient: the sums of grad_output that channel_sum gives.
 void conv_weight_grad(const ConvProblem& problem, const TensorView& input,

@@ -17,7 +17,6 @@ namespace {
 constexpr int64_t kVectorsOfTile = 2;        // vectors of lanes in a register tile and in a lane block
 constexpr int64_t kLargestOcChunk = 256;     // output channels that share a slab
 constexpr int64_t kTilePixels = 512;
-constexpr double kTileScratchBytes = 512e3;  // slab, sums and tables of one worker, at most
 
 // Measured shares of the speed of registers.
 constexpr double kTileShare = 0.90;        // channels in lanes: broadcast, two multiply-adds
@@ -96,12 +95,6 @@ double lane_share(const Machine& m, DType dtype, int64_t oc, double wide, double
   return used * (oc > lanes ? wide : narrow);
 }
 
-// Weights packed for all workers, and the tile of one; shapes that no memory holds may be asked about too.
-int64_t scratch_bytes(double weights, DType dtype) {
-  const double bytes = weights * static_cast<double>(size_of(dtype)) + kTileScratchBytes;
-  return bytes < 9e18 ? static_cast<int64_t>(bytes) : kNoLimit;
-}
-
 }  // namespace
 
 double tiles_cost(const ConvRequest& r) {
@@ -120,14 +113,6 @@ double tiles_cost(const ConvRequest& r) {
   const double weights = static_cast<double>(p.oc * p.ic_group() * p.taps()) / m.scalar_elements;
   const double tasks = static_cast<double>(p.n * p.g) * chunks;
   return multiply + pack + store + weights + memory_seconds(r, s) + tasks * m.task_seconds;
-}
-
-int64_t tiles_workspace(const ConvRequest& r) {
-  const ConvProblem& p = r.problem;
-  const Shape s = correlation_of(r);
-  const int64_t block = kVectorsOfTile * r.machine.lanes(p.dtype);
-  const double weights = static_cast<double>(p.g * padded(s.oc, block)) * static_cast<double>(s.ic * p.taps());
-  return scratch_bytes(weights, p.dtype);
 }
 
 namespace {
@@ -172,23 +157,11 @@ double winograd_cost(const ConvRequest& r, int64_t outputs) {
          8 * m.task_seconds;
 }
 
-int64_t winograd_workspace(const ConvRequest& r, int64_t outputs) {
-  const Shape s = correlation_of(r);
-  const auto [points, tiles] = winograd_counts(r, outputs);
-  const auto lanes = static_cast<double>(padded(s.oc, kVectorsOfTile * r.machine.lanes(r.problem.dtype)));
-  const auto ic = static_cast<double>(s.ic), groups = static_cast<double>(s.g);
-  const double shared_tiles = std::min(tiles, 256.0);
-  return scratch_bytes(points * groups * (ic * lanes + shared_tiles * (ic + lanes)), r.problem.dtype);
-}
-
 }  // namespace
 
 double winograd4_cost(const ConvRequest& r) { return winograd_cost(r, 4); }
-int64_t winograd4_workspace(const ConvRequest& r) { return winograd_workspace(r, 4); }
 double winograd3_cost(const ConvRequest& r) { return winograd_cost(r, 3); }
-int64_t winograd3_workspace(const ConvRequest& r) { return winograd_workspace(r, 3); }
 double winograd2_cost(const ConvRequest& r) { return winograd_cost(r, 2); }
-int64_t winograd2_workspace(const ConvRequest& r) { return winograd_workspace(r, 2); }
 
 namespace {
 
@@ -213,11 +186,6 @@ double polyphase_moves_cost(const ConvRequest& r, const ConvProblem& inner) {
          weights / m.scalar_elements;
 }
 
-int64_t polyphase_moves_workspace(const ConvRequest& r, const ConvProblem& inner) {
-  const auto [image, weights] = polyphase_counts(inner);
-  return scratch_bytes(image + weights, r.problem.dtype);
-}
-
 double groups_cost(const ConvRequest& r) {
   const ConvProblem& p = r.problem;
   const Machine& m = r.machine;
@@ -231,14 +199,6 @@ double groups_cost(const ConvRequest& r) {
                                     s.writes_channels && s.oc == 1);
   const double tasks = static_cast<double>(p.n * ceil_div(p.g, block));
   return multiply + pack + store + memory_seconds(r, s) + tasks * m.task_seconds;
-}
-
-int64_t groups_workspace(const ConvRequest& r) {
-  const ConvProblem& p = r.problem;
-  const int64_t block = kVectorsOfTile * r.machine.lanes(p.dtype);
-  const double weights = static_cast<double>(padded(p.g, block) * p.oc_group()) *
-                         static_cast<double>(p.ic_group() * p.taps());
-  return scratch_bytes(weights, p.dtype);
 }
 
 }  // namespace striate

@@ -1,4 +1,5 @@
-// Predicted seconds and scratch bytes of the drivers, as rows of the convolution's plan want them.
+// Predicted seconds (conv_cost.cc) and scratch bytes (conv_workspace.cc) of the drivers, as rows of the convolution's
+// plan want them.
 #pragma once
 
 #include "ops/conv_plan.h"

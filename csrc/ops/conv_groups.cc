@@ -57,23 +57,25 @@ void correlate_groups(const Correlation<T>& c, const conv::Kernel<T>& kernel) {
 
   // Packed weights: [lane block][r][j][tap][lane].
   const int64_t pair_stride = c.taps() * lanes;
-  const Scratch<T> weight(blocks * pairs * pair_stride);
-  for (int64_t at = 0; at < blocks * pairs; ++at) {
-    const LaneBlock lane = lane_block(at / pairs, lanes, c.g);
-    const int64_t r = at % pairs / c.ic, j = at % c.ic;
-    kernel.pack_weight({.weight = c.weight + lane.first * c.weight_g + r * c.weight_o + j * c.weight_i,
-                        .o = c.weight_g,
-                        .i = 0,
-                        .d = c.weight_tap[0],
-                        .h = c.weight_tap[1],
-                        .w = c.weight_tap[2],
-                        .lanes_used = static_cast<int>(lane.used),
-                        .channels = 1,
-                        .kd = static_cast<int>(c.axes[0].taps),
-                        .kh = static_cast<int>(c.axes[1].taps),
-                        .kw = static_cast<int>(c.axes[2].taps),
-                        .packed = weight.get() + at * pair_stride});
-  }
+  const auto key = form_key<T>(WeightForm::groups, std::span(&c, 1), &kernel);
+  const auto weight = packed<T>(c.packed, key, blocks * pairs * pair_stride, [&](T* to) {
+    for (int64_t at = 0; at < blocks * pairs; ++at) {
+      const LaneBlock lane = lane_block(at / pairs, lanes, c.g);
+      const int64_t r = at % pairs / c.ic, j = at % c.ic;
+      kernel.pack_weight({.weight = c.weight + lane.first * c.weight_g + r * c.weight_o + j * c.weight_i,
+                          .o = c.weight_g,
+                          .i = 0,
+                          .d = c.weight_tap[0],
+                          .h = c.weight_tap[1],
+                          .w = c.weight_tap[2],
+                          .lanes_used = static_cast<int>(lane.used),
+                          .channels = 1,
+                          .kd = static_cast<int>(c.axes[0].taps),
+                          .kh = static_cast<int>(c.axes[1].taps),
+                          .kw = static_cast<int>(c.axes[2].taps),
+                          .packed = to + at * pair_stride});
+    }
+  });
 
   const int64_t tasks = c.n * grid.count() * blocks;
   // Work counts elements moved, since few multiply-adds are done on each.

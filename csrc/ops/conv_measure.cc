@@ -44,33 +44,51 @@ class Sample {
   Scratch<char> memory_;
 };
 
-}  // namespace
-
-double measure_conv(const ConvProblem& p, ConvDirection direction, MemoryFormat format, const char* algorithm) {
-  if (std::string_view(algorithm) == "reference" && p.macs() > kMostNaive) return kNoPrediction;
-  const Sample input(p.input_shape(), p.dtype, format), output(p.output_shape(), p.dtype, format);
-  const Sample weight(p.weight_shape(), p.dtype, MemoryFormat::contiguous);
-  const TensorView x = input.lifted(), w = weight.lifted(), y = output.lifted();
+template <class Call>
+double least_seconds(Call call) {
   using Clock = std::chrono::steady_clock;
   double least = kNoPrediction, total = 0;
   for (int i = 0; i < kRuns || total < kSeconds; ++i) {
     const auto begin = Clock::now();
-    switch (direction) {
-      case ConvDirection::forward:
-        conv_forward(p, x, w, nullptr, y, algorithm);
-        break;
-      case ConvDirection::input_grad:
-        conv_input_grad(p, w, y, nullptr, x, algorithm);
-        break;
-      case ConvDirection::weight_grad:
-        conv_weight_grad(p, x, y, w, algorithm);
-        break;
-    }
+    call();
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     least = std::min(least, seconds);
     total += std::max(seconds, 1e-9);
   }
   return least;
+}
+
+}  // namespace
+
+ConvMeasurement measure_conv(const ConvProblem& p, ConvDirection direction, MemoryFormat format,
+                             const char* algorithm) {
+  if (std::string_view(algorithm) == "reference" && p.macs() > kMostNaive) return {};
+  const Sample input(p.input_shape(), p.dtype, format), output(p.output_shape(), p.dtype, format);
+  const Sample weight(p.weight_shape(), p.dtype, MemoryFormat::contiguous);
+  const TensorView x = input.lifted(), w = weight.lifted(), y = output.lifted();
+  ConvMeasurement result;
+  result.seconds = least_seconds([&] {
+    switch (direction) {
+      case ConvDirection::forward:
+        return conv_forward(p, x, w, nullptr, y, algorithm);
+      case ConvDirection::input_grad:
+        return conv_input_grad(p, w, y, nullptr, x, algorithm);
+      case ConvDirection::weight_grad:
+        return conv_weight_grad(p, x, y, w, algorithm);
+    }
+  });
+  if (direction == ConvDirection::weight_grad) return result;
+  PackedWeights packed;
+  const auto run_packed = [&] {
+    if (direction == ConvDirection::forward)
+      conv_forward(p, x, w, nullptr, y, algorithm, &packed);
+    else
+      conv_input_grad(p, w, y, nullptr, x, algorithm, &packed);
+  };
+  run_packed();
+  result.packed_bytes = packed.size().bytes;
+  if (result.packed_bytes > 0) result.packed_seconds = least_seconds(run_packed);
+  return result;
 }
 
 }  // namespace striate

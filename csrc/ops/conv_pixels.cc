@@ -37,23 +37,13 @@ class Pixels {
         channels_run_(c.ic >= kLongRun),
         run_(channels_run_ ? c.ic : c.axes[2].taps),
         row_(c.ic * c.taps()),
-        weight_(c.g * c.oc * row_),
+        weight_(packed<T>(c.packed, form_key<T>(WeightForm::pixels, std::span(&c, 1), &kernel), c.g * c.oc * row_,
+                          [&](T* to) { pack_weight(to); })),
         row_offset_(c.oc),
         output_row_(c.oc) {
     for (int64_t r = 0; r < c.oc; ++r) {
       row_offset_.get()[r] = static_cast<int32_t>(r * row_);
       output_row_.get()[r] = r * c.output_stride[kC];
-    }
-    // Rows of weights as the reduction walks: taps outside and channels inside, or the other way round.
-    const int64_t taps = c.taps(), step_c = channels_run_ ? 1 : taps, step_t = channels_run_ ? c.ic : 1;
-    for (int64_t o = 0; o < c.g * c.oc; ++o) {
-      const T* from = c.weight + o / c.oc * c.weight_g + o % c.oc * c.weight_o;
-      T* to = weight_.get() + o * row_;
-      for (int64_t i = 0; i < c.ic; ++i)
-        for (int64_t t = 0; t < taps; ++t)
-          to[i * step_c + t * step_t] = from[i * c.weight_i + t / (c.axes[1].taps * c.axes[2].taps) * c.weight_tap[0] +
-                                             t / c.axes[2].taps % c.axes[1].taps * c.weight_tap[1] +
-                                             t % c.axes[2].taps * c.weight_tap[2]];
     }
   }
 
@@ -106,6 +96,20 @@ class Pixels {
     return fit_tiles(c.axes, std::max<int64_t>(rows, 1), widest, c.ic, sizeof(T), kSlabBytes);
   }
 
+  // Rows of weights as the reduction walks: taps outside and channels inside, or the other way round.
+  void pack_weight(T* to) const {
+    const CorrelationAxes& axes = c_.axes;
+    const int64_t taps = c_.taps(), step_c = channels_run_ ? 1 : taps, step_t = channels_run_ ? c_.ic : 1;
+    for (int64_t o = 0; o < c_.g * c_.oc; ++o, to += row_) {
+      const T* from = c_.weight + o / c_.oc * c_.weight_g + o % c_.oc * c_.weight_o;
+      for (int64_t i = 0; i < c_.ic; ++i)
+        for (int64_t t = 0; t < taps; ++t)
+          to[i * step_c + t * step_t] =
+              from[i * c_.weight_i + t / (axes[1].taps * axes[2].taps) * c_.weight_tap[0] +
+                   t / axes[2].taps % axes[1].taps * c_.weight_tap[1] + t % axes[2].taps * c_.weight_tap[2]];
+    }
+  }
+
   // Where the runs of the reduction begin, in the weights and (for the tile's first row) in the slab.
   void place_taps(Workspace& ws) const {
     const CorrelationAxes& axes = c_.axes;
@@ -156,7 +160,7 @@ class Pixels {
   TileGrid grid_;
   bool channels_run_;  // or the taps of a kernel row
   int64_t run_, row_;  // row: of weights
-  Scratch<T> weight_;
+  Packed<T> weight_;
   Scratch<int32_t> row_offset_;
   Scratch<int64_t> output_row_;
 };

@@ -86,7 +86,7 @@ template <class T>
 struct Rows {
   const T* data;
   int64_t row, group;
-  Scratch<T> packed;
+  Packed<T> form;
 };
 
 template <class T>
@@ -94,22 +94,24 @@ Rows<T> weight_rows(const Correlation<T>& c, const conv::Product<T>& kernel) {
   if ((c.weight_i == 1 || c.ic == 1) && c.weight_o >= 0 && c.weight_o * c.oc < (int64_t{1} << 31))
     return {c.weight, c.weight_o, c.weight_g, {}};
   const int64_t row = padded_count<T>(c.ic);
-  Rows<T> rows{nullptr, row, row * c.oc, Scratch<T>(row * c.oc * c.g)};
-  rows.data = rows.packed.get();
   constexpr int64_t kPiece = 64;
   const int64_t pieces = ceil_div(c.oc, kPiece), tasks = c.g * pieces;
-  parallel_for(tasks, workers_for(tasks, static_cast<double>(c.g * c.oc * c.ic)), FpMode::exact,
-               [&](int64_t task, int) {
-    const int64_t group = task / pieces, first = task % pieces * kPiece;
-    kernel.move({.from = c.weight + group * c.weight_g + first * c.weight_o,
-                 .from_row = c.weight_o,
-                 .from_column = c.weight_i,
-                 .rows = static_cast<int>(std::min(kPiece, c.oc - first)),
-                 .columns = static_cast<int>(c.ic),
-                 .to = rows.packed.get() + group * rows.group + first * row,
-                 .to_row = row,
-                 .to_column = 1});
-  });
+  const auto key = form_key<T>(WeightForm::rows, std::span(&c, 1), &kernel);
+  Rows<T> rows{nullptr, row, row * c.oc, packed<T>(c.packed, key, row * c.oc * c.g, [&](T* to) {
+    parallel_for(tasks, workers_for(tasks, static_cast<double>(c.g * c.oc * c.ic)), FpMode::exact,
+                 [&](int64_t task, int) {
+      const int64_t group = task / pieces, first = task % pieces * kPiece;
+      kernel.move({.from = c.weight + group * c.weight_g + first * c.weight_o,
+                   .from_row = c.weight_o,
+                   .from_column = c.weight_i,
+                   .rows = static_cast<int>(std::min(kPiece, c.oc - first)),
+                   .columns = static_cast<int>(c.ic),
+                   .to = to + (group * c.oc + first) * row,
+                   .to_row = row,
+                   .to_column = 1});
+    });
+  })};
+  rows.data = rows.form.get();
   return rows;
 }
 

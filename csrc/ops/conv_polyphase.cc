@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "ops/conv_window.h"
+#include "ops/conv_tiles.h"
 #include "ops/plan.h"
 
 namespace striate {
@@ -64,12 +64,10 @@ Polyphase<T>::Polyphase(const ConvProblem& problem, const conv::Product<T>& move
       weight_(dense_view(problem.dtype,
                          {inner_.oc, inner_.ic, inner_.axis[0].kernel, inner_.axis[1].kernel, inner_.axis[2].kernel},
                          MemoryFormat::channels_last)),
-      input_memory_(input_.size() + kSlack),
-      weight_memory_(weight_.size() + kSlack) {
+      input_memory_(input_.size() + kSlack) {
   std::fill_n(input_memory_.get() + input_.size(), kSlack, T(0));
   input_.data = input_memory_.get();
   input_.slack = kSlack;
-  weight_.data = weight_memory_.get();
 }
 
 // Calls visit(row, line), on all threads; `line` is scratch for a row of the outer image, channels last.
@@ -160,12 +158,12 @@ void Polyphase<T>::join_input(const TensorView& dx, const T* bias) const {
 // Calls visit(inner element, outer element or null) for all taps, on all threads.
 template <class T>
 template <class Visit>
-void Polyphase<T>::for_each_tap(const TensorView& w, Visit visit) const {
+void Polyphase<T>::for_each_tap(const TensorView& w, T* inner, Visit visit) const {
   const auto& s = w.stride;
   const auto& [d, h, v] = inner_.axis;
   parallel_for(p_.oc, workers_for(p_.oc, static_cast<double>(weight_.size())), FpMode::exact,
                [&](int64_t o, int) {
-    T* to = weight_.as<T>() + o * weight_.stride[kN];
+    T* to = inner + o * weight_.stride[kN];
     for (int64_t kd = 0; kd < d.kernel; ++kd)
       for (int64_t kh = 0; kh < h.kernel; ++kh)
         for (int64_t kw = 0; kw < v.kernel; ++kw)
@@ -179,8 +177,26 @@ void Polyphase<T>::for_each_tap(const TensorView& w, Visit visit) const {
 }
 
 template <class T>
-void Polyphase<T>::split_weight(const TensorView& w) const {
-  for_each_tap(w, [](T& inner, const T* outer) { inner = outer ? *outer : T(0); });
+PackedWeights* Polyphase<T>::split_weight(const TensorView& w, PackedWeights* packed) {
+  PackedWeights::Key key;
+  if (packed) {
+    key = {static_cast<int64_t>(WeightForm::phases), size_of(p_.dtype), p_.ic, p_.oc, sh_, sw_,
+           static_cast<int64_t>(reinterpret_cast<intptr_t>(w.data))};
+    for (const ConvAxis& a : p_.axis) key.push_back(a.kernel);
+    key.insert(key.end(), w.stride.begin(), w.stride.begin() + w.rank);
+  }
+  split_ = striate::packed<T>(packed, key, weight_.size() + kSlack, [&](T* to) {
+    for_each_tap(w, to, [](T& inner, const T* outer) { inner = outer ? *outer : T(0); });
+  });
+  weight_.data = const_cast<T*>(split_.get());
+  return split_.forms();
+}
+
+template <class T>
+const TensorView& Polyphase<T>::weight_grad() {
+  weight_grad_memory_ = Scratch<T>(weight_.size() + kSlack);
+  weight_.data = weight_grad_memory_.get();
+  return weight_;
 }
 
 template <class T>
@@ -193,7 +209,7 @@ std::vector<T> Polyphase<T>::repeat(const T* values) const {
 
 template <class T>
 void Polyphase<T>::join_weight(const TensorView& dw) const {
-  for_each_tap(dw, [](const T& inner, T* outer) {
+  for_each_tap(dw, weight_.as<T>(), [](const T& inner, T* outer) {
     if (outer) *outer = inner;
   });
 }

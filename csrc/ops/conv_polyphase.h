@@ -20,6 +20,7 @@
 #include "base/scratch.h"
 #include "kernels/conv/product.h"
 #include "ops/conv_problem.h"
+#include "ops/packed_weights.h"
 
 namespace striate {
 
@@ -35,15 +36,18 @@ class Polyphase {
   Polyphase(const ConvProblem& problem, const conv::Product<T>& mover);
 
   const ConvProblem& inner() const { return inner_; }
-  /// The inner problem's, lifted: image (n, phase h, phase w, channel; channels last) and weight.
+  /// The inner problem's, lifted: image (n, phase h, phase w, channel; channels last) and split weight.
   const TensorView& input() const { return input_; }
   const TensorView& weight() const { return weight_; }
 
   void split_input(const TensorView& input) const;
-  void split_weight(const TensorView& weight) const;
+  /// The inner weight, which stays in `packed` if that is not null. Its own forms stay where this returns.
+  PackedWeights* split_weight(const TensorView& weight, PackedWeights* packed);
   /// The adjoints: gradients of what was split. Inputs that no output reads get their channel's bias, or 0.
   void join_input(const TensorView& grad_input, const T* bias) const;
   void join_weight(const TensorView& grad_weight) const;
+  /// Memory for the gradient of the inner weight, to be joined.
+  const TensorView& weight_grad();
   /// A value a channel of the input for all channels of the inner one; empty if null.
   std::vector<T> repeat(const T* values) const;
 
@@ -54,7 +58,7 @@ class Polyphase {
   template <class Visit>
   void for_each_row(int64_t heights, Visit visit) const;
   template <class Visit>
-  void for_each_tap(const TensorView& weight, Visit visit) const;
+  void for_each_tap(const TensorView& weight, T* inner, Visit visit) const;
 
   const ConvProblem& p_;
   const conv::Product<T>& mover_;
@@ -62,7 +66,8 @@ class Polyphase {
   int64_t sh_, sw_;
   int64_t pixel_;  // channels of the inner image
   TensorView input_, weight_;
-  Scratch<T> input_memory_, weight_memory_;
+  Scratch<T> input_memory_, weight_grad_memory_;
+  Packed<T> split_;
 };
 
 }  // namespace striate

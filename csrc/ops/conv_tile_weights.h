@@ -16,7 +16,7 @@ template <class T>
 class TileWeights {
  public:
   TileWeights(std::span<const Correlation<T>> phases, const conv::Product<T>& kernel, int64_t ic_block)
-      : c_(phases[0]), kernel_(kernel), ic_block_(ic_block), blocks_(ceil_div(c_.oc, kernel.block)) {
+      : phases_(phases), c_(phases[0]), kernel_(kernel), ic_block_(ic_block), blocks_(ceil_div(c_.oc, kernel.block)) {
     for (const Correlation<T>& phase : phases) {
       first_tap_.push_back(taps());
       const auto& axes = phase.axes;
@@ -29,18 +29,22 @@ class TileWeights {
     block_stride_ = padded_count<T>(taps() * c_.ic * kernel.block);
   }
 
-  /// Packs everything, for `slice` to find.
-  void pack_all() {
-    data_ = Scratch<T>(c_.g * blocks_ * block_stride_);
-    const int64_t pieces = ceil_div(c_.ic, ic_block_), tasks = c_.g * blocks_ * pieces;
-    const double work = static_cast<double>(c_.g * c_.oc * c_.ic * taps());
-    parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
-      const int64_t ic = task % pieces * ic_block_, block = task / pieces % blocks_, group = task / pieces / blocks_;
-      pack(group, block, ic, data_.get() + offset(group, block, ic));
-    });
+  /// Packs everything, for `slice` to find; `once` it would be read only where it stays for other calls.
+  void pack_all(bool once) {
+    const auto fill = [&](T* to) {
+      const int64_t pieces = ceil_div(c_.ic, ic_block_), tasks = c_.g * blocks_ * pieces;
+      const double work = static_cast<double>(c_.g * c_.oc * c_.ic * taps());
+      parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
+        const int64_t ic = task % pieces * ic_block_, block = task / pieces % blocks_, group = task / pieces / blocks_;
+        pack(group, block, ic, to + offset(group, block, ic));
+      });
+    };
+    const auto key = form_key(WeightForm::tiles, phases_, &kernel_, {ic_block_});
+    const int64_t count = c_.g * blocks_ * block_stride_;
+    form_ = once ? kept<T>(c_.packed, key, count, fill) : striate::packed<T>(c_.packed, key, count, fill);
   }
-  bool packed() const { return data_.get() != nullptr; }
-  const T* slice(int64_t group, int64_t block, int64_t ic) const { return data_.get() + offset(group, block, ic); }
+  bool packed() const { return form_.get() != nullptr; }
+  const T* slice(int64_t group, int64_t block, int64_t ic) const { return form_.get() + offset(group, block, ic); }
 
   /// Packs one lane block of the channels from `ic` on.
   void pack(int64_t group, int64_t block, int64_t ic, T* to) const {
@@ -70,11 +74,12 @@ class TileWeights {
     return (group * blocks_ + block) * block_stride_ + taps() * ic * step(block);
   }
 
+  std::span<const Correlation<T>> phases_;
   const Correlation<T>& c_;  // what all phases share
   const conv::Product<T>& kernel_;
   int64_t ic_block_, blocks_, block_stride_ = 0;
   std::vector<int64_t> tap_, first_tap_;  // first_tap_ of each phase
-  Scratch<T> data_;
+  Packed<T> form_;
 };
 
 }  // namespace striate

@@ -9,7 +9,8 @@
 // sums lie between each other as their pixels do, so that whole rows are stored.
 //
 // Small images leave few tiles and many chunks. Then slabs are packed once for all chunks; and if there is but one
-// tile, each task packs the weights it meets just before it uses them, since nobody else will.
+// tile, each task packs the weights it meets just before it uses them, since nobody else will (unless they are kept
+// packed for later calls, ops/packed_weights.h).
 #include "ops/conv_tiles.h"
 
 #include <algorithm>
@@ -80,7 +81,7 @@ class Tiles {
     if (!in_place && (b_.oc_chunks > 1 || b_.tiles() == 1) &&
         slabs <= kSharedSlabBytes / static_cast<int64_t>(sizeof(T)))
       shared_slab_ = Scratch<T>(slabs);
-    if (b_.tiles() > 1) weight_.pack_all();
+    weight_.pack_all(b_.tiles() == 1);
   }
 
   double macs() const {

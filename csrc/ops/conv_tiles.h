@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "base/tensor_view.h"
@@ -13,6 +14,7 @@
 #include "ops/conv_problem.h"
 #include "ops/conv_window.h"
 #include "ops/epilogue.h"
+#include "ops/packed_weights.h"
 
 namespace striate {
 
@@ -32,6 +34,7 @@ struct Correlation {
   T* output;
   std::array<int64_t, 5> output_stride;
   TileEpilogue<T> epilogue;  // of the stored sums; an input gradient has none here
+  PackedWeights* packed = nullptr;  // where forms of the weights stay; null: nowhere
 
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
   double macs() const {
@@ -39,6 +42,27 @@ struct Correlation {
            static_cast<double>(g * oc) * static_cast<double>(ic * taps());
   }
 };
+
+/// Forms of the weights that drivers make.
+enum class WeightForm : int64_t { tiles, pixels, rows, groups, winograd, phases };
+
+/// Names a form: all that packing reads of `phases`, the kernel that packs (one an instruction set and type), and
+/// numbers that say how the form is cut. Empty where no form is kept.
+template <class T>
+PackedWeights::Key form_key(WeightForm form, std::span<const Correlation<T>> phases, const void* kernel,
+                            std::initializer_list<int64_t> cuts = {}) {
+  const Correlation<T>& c = phases[0];
+  if (!c.packed) return {};
+  PackedWeights::Key key{static_cast<int64_t>(form), static_cast<int64_t>(reinterpret_cast<intptr_t>(kernel)),
+                         c.g, c.ic, c.oc, c.weight_g, c.weight_o, c.weight_i};
+  key.insert(key.end(), cuts);
+  for (const Correlation<T>& phase : phases) {
+    key.push_back(static_cast<int64_t>(reinterpret_cast<intptr_t>(phase.weight)));
+    for (const CorrelationAxis& axis : phase.axes) key.push_back(axis.taps);
+    key.insert(key.end(), phase.weight_tap.begin(), phase.weight_tap.end());
+  }
+  return key;
+}
 
 /// A vector instruction does about this many multiply-adds (for workers_for).
 inline constexpr double kMacsPerInstruction = 8;

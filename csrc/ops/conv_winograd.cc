@@ -9,6 +9,7 @@
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "ops/conv_winograd_blocks.h"
+#include "ops/conv_winograd_weights.h"
 
 namespace striate {
 namespace {
@@ -18,7 +19,6 @@ using conv::WinogradForm;
 // Channels summed in one go. Their weights stay in L1; and shorter sums round less. oneDNN's direct kernels sum in
 // short pieces with AVX-512 and in one go with AVX2: so does this, to stay within four times their error.
 int64_t depth_of(const conv::WinogradKernel& kernel) { return kernel.lanes > 16 ? 32 : 128; }
-constexpr int64_t kWeightChannels = 64;
 constexpr int64_t kPad = 16;     // between points: power-of-two strides thrash L1
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
@@ -33,7 +33,8 @@ class Convolution {
         points_(conv::size_of(form).points()),
         tiles_(tiles),
         kernel_(kernel),
-        b_(winograd_blocks(c, form, kernel)) {
+        b_(winograd_blocks(c, form, kernel)),
+        weights_(c, form, kernel) {
     const int64_t extents[] = {c.axes[0].out, b_.input_span(b_.tile_rows), b_.input_span(b_.tile_cols)};
     for (size_t i = 0; i < 3; ++i) {
       const CorrelationAxis& axis = c.axes[i];
@@ -49,8 +50,6 @@ class Convolution {
     v_point_ = ceil_div(c.ic, depth_) * v_depth_ + kPad;
     m_tile_ = b_.oc_chunk;
     m_point_ = (b_.group ? b_.group : b_.tiles_in_block()) * m_tile_ + kPad;
-    u_block_ = c.ic * kernel.lanes;
-    u_point_ = ceil_div(c.oc, kernel.lanes) * u_block_ + kPad;
   }
 
   void run() {
@@ -243,44 +242,17 @@ class Convolution {
                       out);
   }
 
-  // One lane block's weights of channels [ic, ic + count).
-  void transform_weight(int64_t group, int64_t lane_block, int64_t ic, int64_t count, float* u,
-                        int64_t u_point) const {
-    const int64_t oc = lane_block * kernel_.lanes;
-    kernel_.weight[form_]({.weight = c_.weight + group * c_.weight_g + oc * c_.weight_o + ic * c_.weight_i,
-                           .o = c_.weight_o,
-                           .i = c_.weight_i,
-                           .h = c_.weight_tap[1],
-                           .w = c_.weight_tap[2],
-                           .lanes_used = static_cast<int>(std::min<int64_t>(kernel_.lanes, c_.oc - oc)),
-                           .channels = static_cast<int>(count),
-                           .u = u,
-                           .u_point = u_point});
-  }
-
   double work() const { return c_.macs() / (4 * kMacsPerInstruction); }
 
   void run_blocks() const {
-    const int64_t lane_blocks = ceil_div(c_.oc, kernel_.lanes);
-    const Scratch<float> u(c_.g * point_count() * u_point_);
-    const int64_t pieces = ceil_div(c_.ic, kWeightChannels);
-    const auto weights = static_cast<double>(c_.g * c_.oc * c_.ic * point_count());
-    parallel_for(c_.g * lane_blocks * pieces, workers_for(c_.g * lane_blocks * pieces, weights / 8),
-                 FpMode::flush_denormals, [&](int64_t task, int) {
-      const int64_t ic = task % pieces * kWeightChannels;
-      const int64_t lane_block = task / pieces % lane_blocks;
-      const int64_t group = task / pieces / lane_blocks;
-      transform_weight(group, lane_block, ic, std::min(kWeightChannels, c_.ic - ic),
-                       u.get() + group * point_count() * u_point_ + lane_block * u_block_ + ic * kernel_.lanes,
-                       u_point_);
-    });
+    const Scratch<float> u = weights_.transform_all();
     const int64_t tasks = c_.g * b_.blocks();
     const int workers = workers_for(tasks, work());
     std::vector<Workspace> workspaces = make_workspaces(workers);
     parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
       Workspace& ws = workspaces[static_cast<size_t>(worker)];
       const int64_t block = task % b_.blocks(), group = task / b_.blocks();
-      run_block(group, block, u.get() + group * point_count() * u_point_, ws);
+      run_block(group, block, u.get() + weights_.offset(group, 0, 0), ws);
     });
   }
 
@@ -298,8 +270,8 @@ class Convolution {
           multiply({.v = ws.v.get() + point * v_point_ + ic / depth_ * v_depth_,
                     .tiles = static_cast<int>(tiles),
                     .k = static_cast<int>(std::min(depth_, c_.ic - ic)),
-                    .u = u + point * u_point_ + oc / kernel_.lanes * u_block_ + ic * kernel_.lanes,
-                    .u_block = u_block_,
+                    .u = u + point * weights_.point() + weights_.offset(0, oc / kernel_.lanes, ic),
+                    .u_block = weights_.block(),
                     .channels = static_cast<int>(channels),
                     .m = ws.m.get() + point * m_point_,
                     .accumulate = ic > 0});
@@ -321,13 +293,13 @@ class Convolution {
           multiply({.v = ws.v.get() + (at + first) * v_tile_,
                     .tiles = static_cast<int>(tiles),
                     .k = static_cast<int>(c_.ic),
-                    .u = u + oc / kernel_.lanes * u_block_,
-                    .u_block = u_block_,
+                    .u = u + weights_.offset(0, oc / kernel_.lanes, 0),
+                    .u_block = weights_.block(),
                     .channels = static_cast<int>(channels),
                     .m = ws.m.get(),
                     .accumulate = false,
                     .points = static_cast<int>(point_count()),
-                    .u_point = u_point_});
+                    .u_point = weights_.point()});
           transform_outputs({strip, group, oc, channels}, first, tiles, ws, 0);
         }
         finish_strip({strip, group, oc, channels}, ws);
@@ -363,7 +335,7 @@ class Convolution {
       const int64_t oc = chunk * b_.oc_chunk, channels = std::min(b_.oc_chunk, c_.oc - oc);
       for (int64_t ic = 0; ic < c_.ic; ic += depth_) {
         const int64_t count = std::min(depth_, c_.ic - ic);
-        transform_weight(group, chunk, ic, count, ws.u.get(), u_point);
+        weights_.transform(group, chunk, ic, count, ws.u.get(), u_point);
         for (int64_t point = 0; point < point_count(); ++point)
           multiply({.v = v_of(group) + point * v_point_ + ic / depth_ * v_depth_,
                     .tiles = static_cast<int>(tiles),
@@ -386,8 +358,9 @@ class Convolution {
   const conv::Kernel<float>& tiles_;
   const conv::WinogradKernel& kernel_;
   const WinogradBlocks b_;
+  const WinogradWeights weights_;
   std::array<Scratch<int32_t>, 3> source_;  // along d, h, w: which input lies there, or -1
-  int64_t depth_, v_tile_, v_depth_, v_point_, m_tile_, m_point_, u_block_, u_point_;
+  int64_t depth_, v_tile_, v_depth_, v_point_, m_tile_, m_point_;
 };
 
 }  // namespace

@@ -86,8 +86,8 @@ ConvProblem LinearProblem::as_convolution() const {
 }
 
 void linear_forward(const LinearProblem& p, const TensorView& input, const TensorView& weight,
-                    const void* bias, const TensorView& output) {
-  conv_forward(p.as_convolution(), as_line(input), as_taps(weight), bias, as_line(output));
+                    const void* bias, const TensorView& output, PackedWeights* packed) {
+  conv_forward(p.as_convolution(), as_line(input), as_taps(weight), bias, as_line(output), nullptr, packed);
 }
 
 void linear_input_grad(const LinearProblem& p, const TensorView& weight, const TensorView& grad_output,

@@ -7,6 +7,7 @@
 
 #include "base/tensor_view.h"
 #include "ops/conv_problem.h"
+#include "ops/packed_weights.h"
 
 namespace striate {
 
@@ -22,9 +23,9 @@ struct LinearProblem {
   ConvProblem as_convolution() const;
 };
 
-// Views of rank 2, of the problem's dtype and shapes. `bias` is dense or null.
+// Views of rank 2, of the problem's dtype and shapes. `bias` is dense or null; `packed` as in ops/conv.h.
 void linear_forward(const LinearProblem& problem, const TensorView& input, const TensorView& weight,
-                    const void* bias, const TensorView& output);
+                    const void* bias, const TensorView& output, PackedWeights* packed = nullptr);
 void linear_input_grad(const LinearProblem& problem, const TensorView& weight,
                        const TensorView& grad_output, const TensorView& grad_input);
 void linear_weight_grad(const LinearProblem& problem, const TensorView& input,

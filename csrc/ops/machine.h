@@ -13,6 +13,7 @@ namespace striate {
 struct Machine {
   Isa isa;
   int vector_bytes;         // of a register
+  int registers;
   double register_macs;     // float32 multiply-adds a second, operands in registers
   double cache_bytes;       // bytes a second copied within L2
   double memory_bytes;      // bytes a second moved from or to memory

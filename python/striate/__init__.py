@@ -16,8 +16,10 @@ from ._core import (
     cpu_info,
     get_isa,
     memory_format,
+    packed_weights_stats,
     set_buffer_pool_limit,
     set_isa,
+    set_packed_weights_limit,
 )
 from .autograd import Tensor, grad, gradcheck, no_grad
 from .ops import (
@@ -140,11 +142,13 @@ __all__ = [
     "num_threads",
     "ops",
     "optim",
+    "packed_weights_stats",
     "pad",
     "relu",
     "set_buffer_pool_limit",
     "set_isa",
     "set_num_threads",
+    "set_packed_weights_limit",
     "set_workspace_limit",
     "sigmoid",
     "softmax",

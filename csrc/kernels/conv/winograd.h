@@ -53,7 +53,7 @@ template <class T>
 struct WinogradWeightArgs {
   const T* weight;  // channel 0, tap (0, 0), lane 0
   int64_t o, i, h, w;  // strides
-  int lanes_used, channels;
+  int lanes_used, channels;  // neighbouring lanes (o = 1) in whole blocks are read as they lie
   T* u;  // [point][channel][lane]
   int64_t u_point;
 };

@@ -48,9 +48,39 @@ STRIATE_INLINE void gather_dense(const float* from, int64_t o, int lanes_used, f
     for (int tap = 0; tap < Taps; ++tap) to[tap][lane] = from[lane * o + tap];
 }
 
+// `from` and `u` are those of one channel; its tap (y, x) is at y * h + x * w, of all lanes.
+template <WinogradForm form>
+STRIATE_INLINE void transform_weight(const float* from, int64_t h, int64_t w, float* u, int64_t u_point) {
+  constexpr int taps = size_of(form).taps, points = size_of(form).points();
+  for (int lane = 0; lane < kBlock; lane += kVector) {
+    V half[points][taps];
+#pragma GCC unroll 8
+    for (int x = 0; x < taps; ++x) {
+      V column[taps], transformed[points];
+#pragma GCC unroll 8
+      for (int y = 0; y < taps; ++y) column[y] = load<V>(from + y * h + x * w + lane);
+      weight_transform<taps, points>(column, transformed);
+#pragma GCC unroll 8
+      for (int y = 0; y < points; ++y) half[y][x] = transformed[y];
+    }
+#pragma GCC unroll 8
+    for (int y = 0; y < points; ++y) {
+      V row[points];
+      weight_transform<taps, points>(half[y], row);
+#pragma GCC unroll 8
+      for (int x = 0; x < points; ++x) store(u + (y * points + x) * u_point + lane, row[x]);
+    }
+  }
+}
+
 template <WinogradForm form>
 void weight(const WinogradWeightArgs<float>& a) noexcept {
-  constexpr int taps = size_of(form).taps, points = size_of(form).points();
+  constexpr int taps = size_of(form).taps;
+  if (a.o == 1 && a.lanes_used == kBlock) {
+    for (int i = 0; i < a.channels; ++i)
+      transform_weight<form>(a.weight + i * a.i, a.h, a.w, a.u + static_cast<int64_t>(i) * kBlock, a.u_point);
+    return;
+  }
   const bool ascending = a.w == 1 && a.h == taps;
   const bool descending = a.w == -1 && a.h == -taps;  // an input gradient walks the kernel backwards
   alignas(64) float w[taps * taps][kBlock] = {};
@@ -66,29 +96,9 @@ void weight(const WinogradWeightArgs<float>& a) noexcept {
           for (int lane = 0; lane < a.lanes_used; ++lane)
             w[y * taps + x][lane] = from[lane * a.o + y * a.h + x * a.w];
     }
-    for (int lane = 0; lane < kBlock; lane += kVector) {
-      V half[points][taps];
-#pragma GCC unroll 8
-      for (int x = 0; x < taps; ++x) {
-        V column[taps], transformed[points];
-#pragma GCC unroll 8
-        for (int y = 0; y < taps; ++y) {
-          const int tap = y * taps + x;
-          column[y] = load<V>(&w[descending ? taps * taps - 1 - tap : tap][lane]);
-        }
-        weight_transform<taps, points>(column, transformed);
-#pragma GCC unroll 8
-        for (int y = 0; y < points; ++y) half[y][x] = transformed[y];
-      }
-      float* to = a.u + static_cast<int64_t>(i) * kBlock + lane;
-#pragma GCC unroll 8
-      for (int y = 0; y < points; ++y) {
-        V row[points];
-        weight_transform<taps, points>(half[y], row);
-#pragma GCC unroll 8
-        for (int x = 0; x < points; ++x) store(to + (y * points + x) * a.u_point, row[x]);
-      }
-    }
+    const int64_t step = descending ? -kBlock : kBlock;
+    transform_weight<form>(w[descending ? taps * taps - 1 : 0], taps * step, step,
+                           a.u + static_cast<int64_t>(i) * kBlock, a.u_point);
   }
 }
 

@@ -67,7 +67,8 @@ class Variable:
 
     _data: Array
     _node: Node | None  # the call that made it; None for a leaf
-    _version: list[int]  # one cell, shared by all variables that share the memory
+    # Changes, and writers that are inside; one cell, shared by all variables that share the memory.
+    _version: list[int]
     grad: Array | None
     requires_grad: bool
 
@@ -78,7 +79,7 @@ class Variable:
     @classmethod
     def _wrap(cls, array: Array, node: Node | None = None) -> Any:
         variable = cls.__new__(cls)
-        variable._data, variable._node, variable._version = array, node, [0]
+        variable._data, variable._node, variable._version = array, node, [0, 0]
         variable.grad, variable.requires_grad = None, node is not None
         return variable
 

@@ -37,7 +37,7 @@ class Tensor(Variable):
         self._data = as_array(data._data if isinstance(data, Tensor) else data, "Tensor: data")
         self._node = None
         shared = isinstance(data, Tensor) and np.may_share_memory(self._data, data._data)
-        self._version = data._version if shared else [0]
+        self._version = data._version if shared else [0, 0]
         self.grad = None
         self.requires_grad = requires_grad
 
@@ -91,17 +91,28 @@ class Tensor(Variable):
 
     @contextmanager
     def writing(self) -> Iterator[Array]:
-        """The data, to be changed in place inside a ``with`` block; the one way to do so."""
+        """The data, to be changed in place inside a ``with`` block; the one way to do so.
+
+        Neither the array nor views of it may be written to once the block has ended.
+        """
         if self._node is not None:
             raise RuntimeError(f"a result of {self._node.op} cannot be changed in place: detach it")
         self._version[0] += 1
-        yield self._data
+        self._version[1] += 1
+        try:
+            yield self._data
+        finally:
+            self._version[1] -= 1
 
     def assign(self, value: Any) -> None:
         """Overwrite the data with `value`, which must broadcast to its shape."""
         value = value._data if isinstance(value, Tensor) else value
         with self.writing() as data:
             np.copyto(data, value, casting="same_kind")
+
+    def packed_weights(self) -> Any:
+        """Where kernels may keep forms they made of the data: nowhere, others may write to it."""
+        return None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad:

@@ -129,6 +129,16 @@ def memory_format_of(op: str, value: Any) -> Any:
     return value
 
 
+def packed_weights_of(weight: Any, *others: Any) -> Any:
+    """Where a call may keep `weight` packed for the next one; None: nowhere.
+
+    Only parameters know when they change, and those that learn do so before the next call.
+    """
+    if isinstance(weight, Tensor) and not is_recording(weight, *others):
+        return weight.packed_weights()
+    return None
+
+
 def format_of(array: Any) -> Any:
     """The memory format that a gradient of `array` should have; None where it has neither.
 

@@ -3,7 +3,7 @@
 Convolution is linear in its input and in its weight, so `forward`, `input_grad` and `weight_grad`
 are each the gradients of the other two, to any order. `conv_grad` and `conv_transpose` give the
 same primitives to users under other names. Here `form` is always (stride, padding, dilation,
-groups, exact, workspace), as `_core` takes them.
+groups, exact, workspace), as `_core` takes them; `packed` is where forms of the weight may stay.
 
 A call on ready arrays goes straight to C++ (`_core.try_...`), which reads the arguments as they
 were written; whatever it does not know at sight comes back as NotImplemented and takes the long
@@ -23,6 +23,7 @@ from .arguments import (
     integer,
     memory_format_of,
     operand,
+    packed_weights_of,
     per_axis,
     per_axis_pairs,
 )
@@ -42,9 +43,20 @@ def forward(
     form: Form,
     memory_format: Any,
     out: Any,
+    packed: Any = None,
 ) -> Any:
     return _core.conv_forward(
-        op, len(form[0]), input, weight, bias, residual, activation, *form, memory_format, out
+        op,
+        len(form[0]),
+        input,
+        weight,
+        bias,
+        residual,
+        activation,
+        *form,
+        memory_format,
+        out,
+        packed,
     )
 
 
@@ -58,9 +70,10 @@ def input_grad(
     form: Form,
     memory_format: Any,
     out: Any,
+    packed: Any = None,
 ) -> Any:
     return _core.conv_input_grad(
-        op, len(form[0]), input_shape, weight, grad_output, bias, *form, memory_format, out
+        op, len(form[0]), input_shape, weight, grad_output, bias, *form, memory_format, out, packed
     )
 
 
@@ -236,7 +249,7 @@ def _conv(
     args = (op, input, weight, bias, residual, activation, form, memory_format, out)
     if activation is not None and is_recording(input, weight, bias, residual):
         return _recorded(activation, args)
-    return forward(*args)
+    return forward(*args, packed_weights_of(weight, input, bias, residual))
 
 
 # ---- public functions ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _core
-from .arguments import destination, memory_format_of, operand, sizes
+from .arguments import destination, memory_format_of, operand, packed_weights_of, sizes
 from .conv import channel_sum, form_of, input_grad, weight_grad
 
 
@@ -43,7 +43,8 @@ def _conv_input_grad(
     form = form_of(
         op, rank, input_shape, weight.shape, stride, padding, dilation, groups, exact, workspace
     )
-    return input_grad(op, input_shape, weight, grad_output, bias, form, memory_format, out)
+    packed = packed_weights_of(weight, grad_output)
+    return input_grad(op, input_shape, weight, grad_output, bias, form, memory_format, out, packed)
 
 
 def _conv_weight_grad(

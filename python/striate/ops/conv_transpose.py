@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arguments import destination, memory_format_of, operand, per_axis, same_dtype, sizes
+from .arguments import (
+    destination,
+    memory_format_of,
+    operand,
+    packed_weights_of,
+    per_axis,
+    same_dtype,
+    sizes,
+)
 from .conv import form_of, input_grad
 
 
@@ -59,7 +67,8 @@ def _conv_transpose(
         )
     shape = (input.shape[0], weight.shape[1] * groups, *spatial)
     shape = sizes(op, "output size", shape)
-    return input_grad(op, shape, weight, input, bias, form, memory_format, out)
+    packed = packed_weights_of(weight, input, bias)
+    return input_grad(op, shape, weight, input, bias, form, memory_format, out, packed)
 
 
 def conv_transpose2d(

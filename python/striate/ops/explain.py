@@ -54,7 +54,9 @@ def explain(
     dict
         ``chosen``, the name of the algorithm; ``candidates``, for each its ``name``, the reason
         why it was ``declined`` (None: it applies), the seconds ``predicted`` for one core, the
-        seconds ``measured`` (None: not), the bytes of ``workspace`` it needs; ``output_shape``;
+        seconds ``measured`` (None: not), the bytes of ``workspace`` it needs, the bytes ``packed``
+        that the weight takes where it stays packed between calls, as a parameter's does (None: not
+        measured), and the seconds ``measured_packed`` of a call then; ``output_shape``;
         ``multiply_adds``; ``isa``. The candidate with the least prediction is chosen; those without
         one stand behind all others. Predictions use fixed speeds of a core of the instruction set,
         so a choice never depends on the machine's mood, nor on the number of threads.

@@ -10,12 +10,12 @@ import numpy as np
 from .. import _core
 from ..autograd import primitive
 from ..autograd.arithmetic import reduce_sum, reshape
-from .arguments import destination, operand
+from .arguments import destination, operand, packed_weights_of
 
 
 @primitive
-def _linear(input: Any, weight: Any, bias: Any, out: Any) -> Any:
-    return _core.linear_forward(input, weight, bias, out)
+def _linear(input: Any, weight: Any, bias: Any, out: Any, packed: Any = None) -> Any:
+    return _core.linear_forward(input, weight, bias, out, packed)
 
 
 @primitive
@@ -70,8 +70,9 @@ def linear(input: Any, weight: Any, bias: Any = None, *, out: Any = None) -> Any
     weight = operand("linear", "weight", weight)
     bias = None if bias is None else operand("linear", "bias", bias)
     out = destination("linear", out, input, weight, bias)
+    packed = packed_weights_of(weight, input, bias)
     if input.ndim == 2:
-        return _linear(input, weight, bias, out)
+        return _linear(input, weight, bias, out, packed)
     if input.ndim == 0 or weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"linear: input {input.shape} and weight {weight.shape} do not fit; they must be "
@@ -83,5 +84,5 @@ def linear(input: Any, weight: Any, bias: Any = None, *, out: Any = None) -> Any
         raise ValueError(f"linear: out must be C-contiguous of shape {shape}, got {out.shape}")
     rows = prod(leading)
     flat = None if out is None else out.reshape(rows, weight.shape[0])
-    result = reshape(_linear(reshape(input, (rows, features)), weight, bias, flat), shape)
+    result = reshape(_linear(reshape(input, (rows, features)), weight, bias, flat, packed), shape)
     return out if out is not None and isinstance(result, np.ndarray) else result
