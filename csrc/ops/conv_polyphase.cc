@@ -27,7 +27,7 @@ TensorView dense_view(DType dtype, std::initializer_list<int64_t> shape, MemoryF
 
 std::string polyphase_decline(const ConvProblem& p) {
   const auto& [d, h, w] = p.axis;
-  if (h.stride * w.stride == 1) return "serves strides";
+  if (h.stride * w.stride == 1) return "serves strides above 1";
   if (p.g != 1) return "serves one group";
   for (const ConvAxis& a : {h, w}) {
     if (a.dilation != 1) return "serves dilation 1";
