@@ -248,6 +248,11 @@ bool is_square(const PoolProblem& p) {
          depth.out <= depth.in;
 }
 
+bool are_apart(const PoolProblem& p) {
+  return std::all_of(p.axis.begin(), p.axis.end(),
+                     [](const PoolAxis& axis) { return axis.kernel <= axis.stride || axis.out == 1; });
+}
+
 const void* dense_end(const TensorView& view) {
   TensorView dense = view;
   set_dense_strides(dense, MemoryFormat::contiguous);
@@ -258,6 +263,14 @@ const void* dense_end(const TensorView& view) {
 
 int64_t line_blocks(int64_t lines, double work) {
   return std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, std::max<int64_t>(lines, 1));
+}
+
+void move_lines(int64_t lines, int64_t elements, FpMode mode, FunctionRef<void(int64_t, int64_t)> body) {
+  constexpr double kMoved = 0.25;  // of an operation: vectors of elements take one each
+  const auto work = static_cast<double>(elements);
+  const int64_t blocks = line_blocks(lines, work);
+  parallel_for(blocks, workers_for(blocks, work * kMoved), mode,
+               [&](int64_t block, int) { body(lines * block / blocks, lines * (block + 1) / blocks); });
 }
 
 template <class T>

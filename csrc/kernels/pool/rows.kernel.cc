@@ -73,20 +73,6 @@ struct Sum {
   }
 };
 
-template <class V>
-STRIATE_INLINE auto both_ordered(V a, V b) {
-  return (a <= b) | (a > b);  // one comparison
-}
-
-template <class M>
-STRIATE_INLINE bool all_set(M mask) {
-  const auto words = reinterpret_cast<vec<int64_t, sizeof(M) / 8>>(mask);
-  int64_t all = -1;
-#pragma GCC unroll 8
-  for (size_t i = 0; i < sizeof(M) / 8; ++i) all &= words[i];
-  return all == -1;
-}
-
 // Lines that go together: `lines` of them from (n, c, d, h) on.
 template <class T>
 struct Block {
