@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu.h"
-#include "base/parallel.h"
+#include "base/parallel_near.h"
 #include "base/scratch.h"
 #include "kernels/pool/reference.h"
 #include "ops/pool.h"
@@ -98,7 +98,7 @@ TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   const double work = static_cast<double>(grad.size());
   const int64_t planes = grad.shape[kN] * (channels_inside ? 1 : channels), lines = planes * depth * height;
   const int64_t blocks = line_blocks(lines, work);
-  parallel_for(blocks, workers_for(blocks, work), FpMode::flush_denormals, [&](int64_t block, int) {
+  parallel_near(blocks, workers_for(blocks, work), FpMode::flush_denormals, Walk::forwards, [&](int64_t block, int) {
     for (int64_t line = lines * block / blocks; line < lines * (block + 1) / blocks; ++line) {
       const int64_t h = line % height, d = line / height % depth, plane = line / height / depth;
       const int64_t n = channels_inside ? plane : plane / channels, c = channels_inside ? 0 : plane % channels;
@@ -154,7 +154,7 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
   const int64_t sums = padded_count<T>(a.axis[2].out + 2 * (pool::kSpreadMargin + a.axis[2].kernel));
   const int64_t size = sums + padded_count<T>(a.axis[2].in);
   const Scratch<T> scratch(size * workers);
-  parallel_for(blocks, workers, FpMode::flush_denormals, [&](int64_t block, int worker) {
+  parallel_near(blocks, workers, FpMode::flush_denormals, Walk::forwards, [&](int64_t block, int worker) {
     pool::SpreadArgs<T> mine = a;
     mine.sums = scratch.get() + worker * size;
     mine.row = mine.sums + sums;

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "base/cpu.h"
-#include "base/parallel.h"
+#include "base/parallel_near.h"
 #include "base/scratch.h"
 #include "kernels/pool/reference.h"
 #include "ops/pool.h"
@@ -146,7 +146,7 @@ void run_planes(const PoolProblem& p, pool::WinnersArgs<T> a, const TensorView& 
   const Scratch<T> rows((a.rows_size + row) * workers);
   const Scratch<T> winners(a.rows_size * workers);
   const Scratch<int32_t> table(starts * workers);
-  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+  parallel_near(blocks, workers, FpMode::exact, Walk::forwards, [&](int64_t block, int worker) {
     pool::WinnersArgs<T> mine = a;
     mine.rows = rows.get() + worker * (a.rows_size + row);
     mine.row = mine.rows + a.rows_size;
@@ -160,7 +160,7 @@ template <class T>
 void run_scatter(const PoolProblem& p, const pool::WinnersArgs<T>& a, double work) {
   const int64_t images = p.n * p.c, blocks = line_blocks(images, work);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_scatter_table));
-  parallel_for(blocks, workers_for(blocks, work), FpMode::exact, [&](int64_t block, int) {
+  parallel_near(blocks, workers_for(blocks, work), FpMode::exact, Walk::forwards, [&](int64_t block, int) {
     kernel(a, images * block / blocks, images * (block + 1) / blocks);
   });
 }
@@ -174,7 +174,7 @@ void run_channels(const PoolProblem& p, const pool::WinnersArgs<T>& a, double wo
   const int64_t width = ((p.c + parts - 1) / parts + fewest - 1) / fewest * fewest;
   const int64_t tasks = blocks * ((p.c + width - 1) / width);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winners_table)).channels;
-  parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
+  parallel_near(tasks, workers_for(tasks, work), FpMode::exact, Walk::forwards, [&](int64_t task, int) {
     const int64_t block = task % blocks, c = task / blocks * width;
     kernel(a, lines * block / blocks, lines * (block + 1) / blocks, c, std::min(c + width, p.c));
   });
@@ -216,7 +216,7 @@ void run_runs(const PoolProblem& p, const TensorView& taps, const TensorView& gr
   const int workers = workers_for(blocks, work);
   const Scratch<T> scratch(2 * size * workers);
   const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_winner_runs_table));
-  parallel_for(blocks, workers, FpMode::exact, [&](int64_t block, int worker) {
+  parallel_near(blocks, workers, FpMode::exact, Walk::forwards, [&](int64_t block, int worker) {
     pool::WinnerRunArgs<T> mine = a;
     mine.rows = scratch.get() + 2 * size * worker;
     mine.winners = mine.rows + size;

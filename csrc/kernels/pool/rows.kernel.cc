@@ -243,31 +243,43 @@ STRIATE_INLINE void join_across_any(const RowsArgs<T>& a, const Block<T>& block,
     join_across<Op, kAnyStep, 0>(a, block, first, count, out_end);
 }
 
-// Lines of squares, two to a vector, as far as memory ends; how many. Clean: as for join_rows.
+// Lines of squares whose vectors may go past their ends, and short ones two to a vector; how many there are. Clean:
+// as for join_rows.
 template <class Op, class T>
-STRIATE_INLINE int64_t join_short_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end, bool& clean) {
+STRIATE_INLINE int64_t join_roomy_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end, bool& clean) {
   using V = native<T>;
   constexpr int n = kLanes<T>;
   using half = typename make_indices<n / 2>::type;
-  const int64_t down = a.in_stride[3];
-  auto ordered = V{} == V{};
+  const int64_t down = a.in_stride[3], out_step = a.out_stride[3];
+  const int64_t count = a.axis[2].out, vectors = (count + n - 1) / n * n;
+  const bool pairs = 2 * count <= n;
   const T* from = block.in + block.h * 2 * down;
   T* out = block.out;
+  const int64_t in_room = a.in_end - from - down - (pairs ? n : 2 * vectors);
+  const int64_t out_room = out_end - out - (pairs ? n / 2 : vectors);
+  if (in_room < 0 || out_room < 0) return 0;
+  const int64_t lines = smaller(block.lines, smaller(in_room / (2 * down), out_room / out_step) + 1);
+  const Divisor<T> divisor = {a.divisor, a.factor, nullptr, T(1)};
+  auto ordered = V{} == V{};
+  // Elements of a row, or of two, after they met those below.
+  const auto below = [&](const T* row) STRIATE_LAMBDA {
+    const V top = load<V>(row), bottom = load<V>(row + down);
+    if constexpr (Op::kLooksForNan) ordered &= both_ordered(top, bottom);
+    return Op::join(top, bottom);
+  };
+  const auto value_of = [&](V one, V two) STRIATE_LAMBDA {
+    return Op::finish(unfold(Op::join(folded_even(one, two), folded_odd(one, two))), divisor, 0);
+  };
   int64_t line = 0;
-  for (; line + 2 <= block.lines; line += 2, from += 4 * down, out += 2 * a.out_stride[3]) {
-    T* second = out + a.out_stride[3];
-    if (a.in_end - from - 3 * down < n || out_end - second < n / 2) break;
-    const V top = load<V>(from), bottom = load<V>(from + down);
-    const V next_top = load<V>(from + 2 * down), next_bottom = load<V>(from + 3 * down);
-    if constexpr (Op::kLooksForNan) {
-      ordered &= both_ordered(top, bottom);
-      ordered &= both_ordered(next_top, next_bottom);
+  if (pairs) {
+    for (; line + 2 <= lines; line += 2, from += 4 * down, out += 2 * out_step) {
+      const V value = value_of(below(from), below(from + 2 * down));
+      store(out, low_half(value, half{}));
+      store(out + out_step, high_half(value, half{}));
     }
-    const V one = Op::join(top, bottom), two = Op::join(next_top, next_bottom);
-    const V value = Op::finish(unfold(Op::join(folded_even(one, two), folded_odd(one, two))),
-                               Divisor<T>{a.divisor, a.factor, nullptr, T(1)}, 0);
-    store(out, low_half(value, half{}));
-    store(second, high_half(value, half{}));
+  } else {
+    for (; line < lines; ++line, from += 2 * down, out += out_step)
+      for (int64_t j = 0; j < count; j += n) store(out + j, value_of(below(from + 2 * j), below(from + 2 * j + n)));
   }
   clean = !Op::kLooksForNan || all_set(ordered);
   return line;
@@ -283,8 +295,8 @@ bool join_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end)
   auto ordered = V{} == V{};
   bool clean = true;
   int64_t line = 0;
-  if (2 * count <= n && a.in_end && out_end && !a.counts)
-    line = join_short_squares<Op>(a, block, out_end, clean);
+  if (a.in_end && out_end && !a.counts)
+    line = join_roomy_squares<Op>(a, block, out_end, clean);
   for (; line < block.lines; ++line) {
     const T* top = block.in + (block.h + line) * 2 * a.in_stride[3];
     const T* bottom = top + a.in_stride[3];

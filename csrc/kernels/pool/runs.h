@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/pool/windows.h"
+#include "simd/pairs.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
@@ -85,8 +86,33 @@ STRIATE_INLINE T sum_run(const T* from, int64_t count) {
   return total;
 }
 
-// Means over the whole of `N` planes at a time, as many as a vector has lanes: a vector of sums each, which one
-// transposition turns into sums of the planes. `count` elements from `from` on.
+// The blocks of 16 bytes that are even, or odd, in two vectors.
+template <int Odd, class V, int... I>
+STRIATE_INLINE V every_second_block(V a, V b, indices<I...>) {
+  constexpr int block = kFold<V>;
+  return __builtin_shufflevector(a, b, ((2 * (I / block) + Odd) * block + I % block)...);
+}
+
+// Lane k becomes the sum of all lanes of part[k]: neighbours are added, those of two vectors in one, until one
+// is left.
+template <class T>
+STRIATE_INLINE native<T> sums_of_lanes(native<T> (&part)[kLanes<T>]) {
+  constexpr int n = kLanes<T>;
+  using order = typename make_indices<n>::type;
+#pragma GCC unroll 8
+  for (int width = 1, left = n / 2; left > 0; width *= 2, left /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < left; ++i) {
+      const native<T> a = part[2 * i], b = part[2 * i + 1];
+      part[i] = width < kFold<native<T>>
+                    ? folded_even(a, b) + folded_odd(a, b)
+                    : every_second_block<0>(a, b, order{}) + every_second_block<1>(a, b, order{});
+    }
+  }
+  return part[0];
+}
+
+// Sums over the whole of as many planes as a vector has lanes. `count` elements from `from` on.
 template <class T>
 STRIATE_INLINE native<T> sum_planes(const T* const (&from)[kLanes<T>], int64_t count) {
   constexpr int n = kLanes<T>;
@@ -104,11 +130,7 @@ STRIATE_INLINE native<T> sum_planes(const T* const (&from)[kLanes<T>], int64_t c
       sum[k] += fresh != 0 ? last : native<T>{};
     }
   }
-  transpose<T, n>(sum);
-  native<T> total = sum[0];
-#pragma GCC unroll 16
-  for (int k = 1; k < n; ++k) total += sum[k];
-  return total;
+  return sums_of_lanes<T>(sum);
 }
 
 // Lines are planes, each of one window that is a run of neighbours. The last group repeats
@@ -121,10 +143,21 @@ void mean_planes_together(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; i += n) {
     const T* from[n];
     T* to[n];
-    for (int k = 0; k < n; ++k) {
-      from[k] = a.in + at.n * a.in_stride[0] + at.c * a.in_stride[1] + w.first;
-      to[k] = a.out + at.n * a.out_stride[0] + at.c * a.out_stride[1];
-      if (i + k + 1 < end) advance(a, at, 1);
+    if (i + n <= end && at.c + n <= a.c) {
+      from[0] = a.in + at.n * a.in_stride[0] + at.c * a.in_stride[1] + w.first;
+      to[0] = a.out + at.n * a.out_stride[0] + at.c * a.out_stride[1];
+      for (int k = 1; k < n; ++k) {
+        from[k] = from[k - 1] + a.in_stride[1];
+        to[k] = to[k - 1] + a.out_stride[1];
+      }
+      at.c += n;
+      if (at.c == a.c) at = {at.n + 1, 0, 0, 0};
+    } else {
+      for (int k = 0; k < n; ++k) {
+        from[k] = a.in + at.n * a.in_stride[0] + at.c * a.in_stride[1] + w.first;
+        to[k] = a.out + at.n * a.out_stride[0] + at.c * a.out_stride[1];
+        if (i + k + 1 < end) advance(a, at, 1);
+      }
     }
     const native<T> mean = sum_planes<T>(from, w.taps) / a.divisor;
     if (to[n - 1] - to[0] == n - 1 && a.out_stride[1] == 1 && i + n <= end)
