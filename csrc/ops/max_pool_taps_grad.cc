@@ -14,7 +14,7 @@
 namespace striate {
 namespace {
 
-enum class Algorithm : uint8_t { squares, channels, runs, scatter, planes, reference };
+enum class Algorithm : uint8_t { squares, channels, runs, threes, scatter, planes, reference };
 
 std::string any_declines(const PoolProblem& p) {
   for (const PoolAxis& axis : p.axis)
@@ -84,10 +84,23 @@ std::string channels_decline(const PoolProblem& p, const TensorView& taps, const
   return any_declines(p);
 }
 
+std::string threes_decline(const PoolProblem& p, const TensorView& taps, const TensorView& grad,
+                           const TensorView& result) {
+  constexpr int64_t largest = 16384;  // windows in a plane: scratch stays in the second cache
+  const PoolAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
+  const auto three = [](const PoolAxis& axis) { return axis.kernel == 3 && axis.stride == 2 && axis.dilation == 1; };
+  if (!three(h) || !three(w) || h.pad != w.pad || h.pad > 1 || d.kernel > 1 || d.stride > 1 || d.out != d.in)
+    return "windows are not 3 x 3 at every second pixel";
+  if (!all_dense({&taps, &grad, &result})) return "arrays are not dense in C order";
+  if (h.out * w.out > largest) return "planes are large";
+  return {};
+}
+
 constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&, const TensorView&> kRows[] = {
     {Algorithm::squares, "squares", squares_decline},     // a pixel has one window; lanes are windows or channels
     {Algorithm::channels, "channels", channels_decline},  // lanes are channels
     {Algorithm::runs, "runs", runs_decline},              // lanes are pixels of all rows and planes
+    {Algorithm::threes, "threes", threes_decline},        // the same of each plane, every second pixel
     {Algorithm::scatter, "scatter", scatter_declines},    // no lanes, for short rows
     {Algorithm::planes, "planes", planes_decline},        // lanes are pixels; any strides
     {Algorithm::reference, "reference", nullptr},
@@ -193,6 +206,34 @@ void run_squares(const PoolProblem& p, const TensorView& taps, const TensorView&
 }
 
 template <class T>
+void run_threes(const PoolProblem& p, const TensorView& taps, const TensorView& grad, const TensorView& result,
+                double work) {
+  const PoolAxis &h = p.axis[1], &w = p.axis[2];
+  const pool::ThreesArgs<T> a = {.grad = grad.as<T>(),
+                                 .tap = taps.as<uint8_t>(),
+                                 .out = result.as<T>(),
+                                 .windows = grad.size(),
+                                 .rows = h.out,
+                                 .columns = w.out,
+                                 .height = h.in,
+                                 .width = w.in,
+                                 .pad = h.pad,
+                                 .grads = nullptr,
+                                 .winners = nullptr};
+  const int64_t planes = grad.size() / (h.out * w.out), blocks = line_blocks(planes, work);
+  const int64_t size = padded_count<T>((h.out + 2) * (w.out + 2) + pool::kRunMargin);
+  const int workers = workers_for(blocks, work);
+  const Scratch<T> scratch(2 * size * workers);
+  const auto kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_threes_table));
+  parallel_near(blocks, workers, FpMode::exact, Walk::forwards, [&](int64_t block, int worker) {
+    pool::ThreesArgs<T> mine = a;
+    mine.grads = scratch.get() + 2 * size * worker;
+    mine.winners = mine.grads + size;
+    kernel(mine, planes * block / blocks, planes * (block + 1) / blocks);
+  });
+}
+
+template <class T>
 void run_runs(const PoolProblem& p, const TensorView& taps, const TensorView& grad, const TensorView& result,
               double work) {
   const PoolAxis &d = p.axis[0], &h = p.axis[1], &w = p.axis[2];
@@ -232,6 +273,7 @@ void run(const PoolProblem& p, const TensorView& taps, const TensorView& grad, c
   if (algorithm == Algorithm::squares) return run_squares<T>(p, taps, grad, result);
   const double work = std::max(work_of(p), static_cast<double>(result.size()));
   if (algorithm == Algorithm::runs) return run_runs<T>(p, taps, grad, result, work);
+  if (algorithm == Algorithm::threes) return run_threes<T>(p, taps, grad, result, work);
   const PoolTables covers = cover_tables(p);
   const auto a = winners_args<T>(p, taps, grad, result, covers);
   if (algorithm == Algorithm::channels)

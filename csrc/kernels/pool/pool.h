@@ -131,6 +131,20 @@ struct SquaresArgs {
   T divisor, factor;      // of a mean; factor: the inverse, if it is exact; else 0
 };
 
+/// Gradient of a maximum where windows are 3 x 3, move by two and have the same padding, 0 or 1, in height and width;
+/// all arrays dense. The line is a plane.
+template <class T>
+struct ThreesArgs {
+  const T* grad;
+  const uint8_t* tap;
+  T* out;
+  int64_t windows;        // in all
+  int64_t rows, columns;  // of windows in a plane
+  int64_t height, width;  // of a plane of pixels
+  int64_t pad;
+  T *grads, *winners;  // scratch: (rows + 2) * (columns + 2) + kRunMargin each
+};
+
 /// Gradient of a maximum where windows move by one and are as many as pixels, and all arrays dense. The line is a
 /// pixel.
 template <class T>
@@ -216,6 +230,14 @@ struct SquaresKernel {
 template <class T>
 using WinnerRunsKernel = void (*)(const WinnerRunArgs<T>&, int64_t begin, int64_t end) noexcept;
 
+template <class T>
+using ThreesKernel = void (*)(const ThreesArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+struct ThreesTable {
+  ThreesKernel<float> f32;
+  ThreesKernel<double> f64;
+};
+
 struct SquaresTable {
   SquaresKernel<float> f32;
   SquaresKernel<double> f64;
@@ -261,4 +283,5 @@ STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)
 STRIATE_KERNEL_TABLE(striate::pool::WinnersTable, pool_winners_table)
 STRIATE_KERNEL_TABLE(striate::pool::ScatterTable, pool_scatter_table)
 STRIATE_KERNEL_TABLE(striate::pool::SquaresTable, pool_squares_table)
+STRIATE_KERNEL_TABLE(striate::pool::ThreesTable, pool_threes_table)
 STRIATE_KERNEL_TABLE(striate::pool::WinnerRunsTable, pool_winner_runs_table)
