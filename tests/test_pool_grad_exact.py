@@ -1,7 +1,7 @@
 """Gradients of pooling alone, with the shapes that kernels are written for, bit for bit.
 
-The taps that won are made here, not by the pool. Results go into the middle of a larger array: vectors
-may run over the ends of rows and pixels, but not over the end of the result.
+The taps that won are made here, not by the pool. Results go into the middle of a larger array:
+vectors may run over the ends of rows and pixels, but not over the end of the result.
 """
 
 import numpy as np
