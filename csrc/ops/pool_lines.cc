@@ -132,6 +132,14 @@ void run_planes(const PoolWork<T>& work) {
   });
 }
 
+// Windows of 3 x 3, one around each pixel of a plane.
+bool is_around_each(const PoolProblem& p) {
+  const auto around = [](const PoolAxis& axis) {
+    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad == 1 && axis.out == axis.in && axis.in > 1;
+  };
+  return around(p.axis[1]) && around(p.axis[2]) && p.axis[0].kernel == 1 && p.axis[0].out == p.axis[0].in;
+}
+
 template <class T>
 void run_rows(const PoolWork<T>& work) {
   constexpr int64_t vector = 64 / sizeof(T), elements = 4096;  // of scratch that stay in the nearest cache
@@ -140,7 +148,7 @@ void run_rows(const PoolWork<T>& work) {
   const PoolAxis &h = p.axis[1], &w = p.axis[2];
   const bool taps = work.places != nullptr;
   const pool::ForwardArgs<T> original = forward_args(work);
-  pool::RowsArgs<T> a{original, nullptr, nullptr, false, false, 1, nullptr, &original, nullptr};
+  pool::RowsArgs<T> a{original, nullptr, nullptr, false, false, false, 1, nullptr, &original, nullptr};
   a.in_end = static_cast<const T*>(dense_end(work.input));
   a.out_is_dense = dense_end(work.output) && (!taps || dense_end(*work.places));
   a.squares = is_square(p);
@@ -172,7 +180,10 @@ void run_rows(const PoolWork<T>& work) {
   const double taps_met = work_of(p);
   const int64_t blocks = line_blocks(lines, taps_met);
   const int workers = workers_for(blocks, a.squares ? taps_met * kMoved : taps_met);
-  const int64_t size = a.squares ? 0 : a.pitch * rows_of(a.together), all = taps ? 2 * size : size;
+  const int64_t plane = h.in * w.in + 4 * vector;
+  a.neighbours = !taps && !differ && is_around_each(p) && a.in_end && a.out_is_dense && plane <= 2 * elements;
+  const int64_t block = a.squares ? 0 : a.pitch * rows_of(a.together), size = a.neighbours ? std::max(block, plane) : block;
+  const int64_t all = taps ? 2 * size : size;
   const Scratch<T> scratch(all * workers);
   std::fill_n(scratch.get(), all * workers, T(0));  // lanes past the end compute with it
   for_line_blocks(lines, blocks, workers, mode_of(work.value), [&](int64_t begin, int64_t end, int worker) {

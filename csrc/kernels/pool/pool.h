@@ -63,6 +63,7 @@ struct RowsArgs : ForwardArgs<T> {
   const T* counts;    // of a mean whose windows differ: the elements that each column counts; else null
   bool out_is_dense;  // lines lie one behind another
   bool squares;       // all windows are 2 x 2, whole and apart
+  bool neighbours;    // values only: 3 x 3, one around each pixel of dense planes, for which `rows` has room
   int64_t together;   // lines that go together; `rows` has room for them, `pitch` apart
   // With taps of maxima: `rows` and `row_taps` have room for the input rows of lines that go together; and lines
   // where a NaN was met are left to `careful`, of the problem as it was before dense planes became one.

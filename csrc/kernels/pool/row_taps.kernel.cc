@@ -15,7 +15,6 @@ namespace striate::STRIATE_ISA {
 namespace {
 
 using pool::Axis;
-using pool::RowsArgs;
 
 template <class T>
 using Taps = vec<typename mask_of<T>::type, kLanes<T>>;

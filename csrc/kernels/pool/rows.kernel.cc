@@ -9,69 +9,14 @@
 // Windows that overlap share the first pass. Rows are often shorter than a few vectors, so whole vectors go
 // past their ends where the memory belongs to the same array: what is read there is not used, and what is
 // written there belongs to lines that the same call writes later.
-#include "kernels/pool/windows.h"
+#include "kernels/pool/joins.h"
+#include "kernels/pool/neighbours.h"
 #include "simd/pairs.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
 
-#define STRIATE_LAMBDA __attribute__((always_inline))
-
 using pool::Axis;
-using pool::RowsArgs;
-
-// ---- how elements join -------------------------------------------------------------------------------
-
-// What the sums of a line are divided by.
-template <class T>
-struct Divisor {
-  T each, factor;   // of all windows, and its inverse if that is exact
-  const T* counts;  // or the elements that each column counts, times `lines`; null: `each`
-  T lines;
-
-  STRIATE_INLINE native<T> share(native<T> sum, int64_t column) const {
-    if (counts) return sum / (load<native<T>>(counts + column) * lines);
-    return factor != 0 ? sum * factor : sum / each;
-  }
-};
-
-// Knows no NaN: those who use it look for them.
-template <class T>
-struct Larger {
-  static constexpr bool kLooksForNan = true;
-  static constexpr T edge() { return -static_cast<T>(__builtin_inf()); }
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    return b > a ? b : a;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) { return value; }
-};
-
-template <class T>
-struct LargerOrNan : Larger<T> {
-  static constexpr bool kLooksForNan = false;
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    const V larger = b > a ? b : a;
-    return b != b ? b : larger;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) {
-    return value != value ? broadcast<native<T>>(kNan<T>) : value;
-  }
-};
-
-template <class T>
-struct Sum {
-  static constexpr bool kLooksForNan = false;
-  static constexpr T edge() { return 0; }
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    return a + b;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>& divisor, int64_t column) {
-    return divisor.share(value, column);
-  }
-};
 
 // Lines that go together: `lines` of them from (n, c, d, h) on.
 template <class T>
@@ -356,6 +301,16 @@ STRIATE_INLINE void row_lines(const RowsArgs<T>& a, int64_t begin, int64_t end) 
   Position at = position_of(a, begin);
   for (int64_t i = begin; i < end;) {
     const auto [n, c, d, h] = at;
+    if (a.neighbours && h == 0 && end - i >= rows) {
+      const T* in = a.in + n * a.in_stride[0] + c * a.in_stride[1] + d * a.in_stride[2];
+      T* out = a.out + i * columns;
+      if (has_room_for_neighbours(a, in, out, out_end)) {
+        if (!join_neighbours<First>(a, in, out)) join_neighbours<Careful>(a, in, out);
+        i += rows;
+        advance(a, at, rows);
+        continue;
+      }
+    }
     const Block<T> block = {
         a.in + n * a.in_stride[0] + c * a.in_stride[1] + a.axis[0].window[d].first * a.in_stride[2],
         a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3], d, h,

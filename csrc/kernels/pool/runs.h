@@ -8,8 +8,6 @@
 namespace striate::STRIATE_ISA {
 namespace {
 
-#define STRIATE_LAMBDA __attribute__((always_inline))
-
 template <class T, int N>
 struct RunMax {
   using Where = typename mask_of<T>::type;

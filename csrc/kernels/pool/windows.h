@@ -9,10 +9,13 @@
 #include "kernels/pool/pool.h"
 #include "simd/strided.h"
 
+#define STRIATE_LAMBDA __attribute__((always_inline))
+
 namespace striate::STRIATE_ISA {
 namespace {
 
 using pool::ForwardArgs;
+using pool::RowsArgs;
 using pool::Window;
 
 // Rests shorter than a register go to narrower ones, in float32; then to single elements.
