@@ -135,7 +135,8 @@ void run_planes(const PoolWork<T>& work) {
 // Windows of 3 x 3, one around each pixel of a plane.
 bool is_around_each(const PoolProblem& p) {
   const auto around = [](const PoolAxis& axis) {
-    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad == 1 && axis.out == axis.in && axis.in > 1;
+    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad == 1 && axis.out == axis.in &&
+           axis.in > 1;
   };
   return around(p.axis[1]) && around(p.axis[2]) && p.axis[0].kernel == 1 && p.axis[0].out == p.axis[0].in;
 }
@@ -182,7 +183,8 @@ void run_rows(const PoolWork<T>& work) {
   const int workers = workers_for(blocks, a.squares ? taps_met * kMoved : taps_met);
   const int64_t plane = h.in * w.in + 4 * vector;
   a.neighbours = !taps && !differ && is_around_each(p) && a.in_end && a.out_is_dense && plane <= 2 * elements;
-  const int64_t block = a.squares ? 0 : a.pitch * rows_of(a.together), size = a.neighbours ? std::max(block, plane) : block;
+  int64_t size = a.squares ? 0 : a.pitch * rows_of(a.together);
+  if (a.neighbours) size = std::max(size, plane);
   const int64_t all = taps ? 2 * size : size;
   const Scratch<T> scratch(all * workers);
   std::fill_n(scratch.get(), all * workers, T(0));  // lanes past the end compute with it
@@ -280,8 +282,9 @@ int64_t line_blocks(int64_t lines, double work) {
 void move_lines(int64_t lines, int64_t elements, FpMode mode, FunctionRef<void(int64_t, int64_t)> body) {
   const auto work = static_cast<double>(elements);
   const int64_t blocks = line_blocks(lines, work);
-  parallel_near(blocks, workers_for(blocks, work * kMoved), mode, Walk::forwards,
-               [&](int64_t block, int) { body(lines * block / blocks, lines * (block + 1) / blocks); });
+  parallel_near(blocks, workers_for(blocks, work * kMoved), mode, Walk::forwards, [&](int64_t block, int) {
+    body(lines * block / blocks, lines * (block + 1) / blocks);
+  });
 }
 
 template <class T>

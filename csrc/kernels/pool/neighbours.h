@@ -20,7 +20,8 @@ STRIATE_INLINE bool has_room_for_neighbours(const RowsArgs<T>& a, const T* in, c
   return a.in_end - in >= size && out_end - out >= size;
 }
 
-// to[i] = join of `Rows` rows of `count` elements, `columns` apart. Ordered: no NaN was met in the second.
+// to[i] = join of `Rows` rows of `count` elements, `columns` apart. Ordered: as long as
+// no NaN is met; of three rows only the middle one is looked at, as each other row is met elsewhere.
 template <class Op, int Rows, class T, class M>
 STRIATE_INLINE void join_run(const T* from, int64_t columns, int64_t count, T* to, M& ordered) {
   using V = native<T>;

@@ -16,7 +16,7 @@ namespace {
 
 using pool::SquaresArgs;
 
-// What windows give to their pixels: `Top, Left` ... from vectors of windows, and one by one.
+// What windows give to their pixels, which have the numbers of their taps: a vector of windows, or one.
 template <class T>
 struct Shares {
   const T* grad;
