@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu.h"
-#include "base/parallel.h"
+#include "base/parallel_near.h"
 #include "base/scratch.h"
 #include "kernels/pool/reference.h"
 #include "ops/pool.h"
@@ -12,7 +12,7 @@
 namespace striate {
 namespace {
 
-enum class Algorithm : uint8_t { channels, rows, planes, spread, reference };
+enum class Algorithm : uint8_t { apart, channels, squares, fill, rows, planes, spread, reference };
 
 // The pool of stride 1 over grad_output that the gradient is (its windows are cover_tables).
 PoolProblem sums_of(const PoolProblem& p) {
@@ -31,6 +31,25 @@ std::string few_columns(const PoolProblem& p) {
   return {};
 }
 
+std::string apart_declines(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
+  if (p.c < 2 || grad.stride[kC] != 1 || result.stride[kC] != 1) return "channels are not neighbours in memory";
+  if (!are_apart(p)) return "windows overlap";
+  return {};
+}
+
+std::string squares_decline(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
+  if (!is_square(p) || p.axis[0].out < p.axis[0].in) return "windows are not squares side by side";
+  if (!dense_end(grad) || !dense_end(result)) return "arrays are not dense in C order";
+  return {};
+}
+
+std::string fill_declines(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
+  for (const PoolAxis& axis : p.axis)
+    if (axis.out != 1 || axis.pad != 0 || axis.kernel < axis.in) return "planes are not single windows";
+  if (!dense_end(grad) || !dense_end(result)) return "arrays are not dense in C order";
+  return {};
+}
+
 std::string grad_channels_decline(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
   return channels_decline(p, grad, result, nullptr);
 }
@@ -46,7 +65,10 @@ std::string grad_planes_decline(const PoolProblem& p, const TensorView& grad, co
 }
 
 constexpr PlanRow<Algorithm, const PoolProblem&, const TensorView&, const TensorView&> kRows[] = {
+    {Algorithm::apart, "apart", apart_declines},               // lanes are channels; a pixel has one window
     {Algorithm::channels, "channels", grad_channels_decline},  // as pooling grad_output
+    {Algorithm::squares, "squares", squares_decline},          // lanes are windows
+    {Algorithm::fill, "fill", fill_declines},                  // one number a plane
     {Algorithm::rows, "rows", grad_rows_decline},
     {Algorithm::planes, "planes", grad_planes_decline},
     {Algorithm::spread, "spread", nullptr},  // lanes are pixels; any strides
@@ -76,7 +98,7 @@ TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
   const double work = static_cast<double>(grad.size());
   const int64_t planes = grad.shape[kN] * (channels_inside ? 1 : channels), lines = planes * depth * height;
   const int64_t blocks = line_blocks(lines, work);
-  parallel_for(blocks, workers_for(blocks, work), FpMode::flush_denormals, [&](int64_t block, int) {
+  parallel_near(blocks, workers_for(blocks, work), FpMode::flush_denormals, Walk::forwards, [&](int64_t block, int) {
     for (int64_t line = lines * block / blocks; line < lines * (block + 1) / blocks; ++line) {
       const int64_t h = line % height, d = line / height % depth, plane = line / height / depth;
       const int64_t n = channels_inside ? plane : plane / channels, c = channels_inside ? 0 : plane % channels;
@@ -99,8 +121,8 @@ TensorView divide(const TensorView& grad, const PoolTables& tables, T* memory) {
 }
 
 template <class T>
-void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
-                const PoolTables& windows, const PoolTables& covers) {
+pool::SpreadArgs<T> spread_args(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
+                                const PoolTables& windows, const PoolTables& covers) {
   pool::SpreadArgs<T> a{};
   a.grad = grad.as<T>();
   a.out = grad_input.as<T>();
@@ -118,16 +140,21 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
   a.pad = p.axis[2].pad;
   a.divisor = divisor;
   a.factor = exact_inverse(divisor);
-  a.squares = is_square(p) && a.grad_end && a.out_is_dense;
-  a.seamless = a.squares && 2 * p.axis[1].out == p.axis[1].in && p.axis[0].out == p.axis[0].in;
+  return a;
+}
+
+template <class T>
+void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
+                const PoolTables& windows, const PoolTables& covers) {
+  const pool::SpreadArgs<T> a = spread_args<T>(p, grad, grad_input, divisor, windows, covers);
   const int64_t lines = p.n * p.c * p.axis[0].in * p.axis[1].in;
-  const double work = static_cast<double>(lines) * static_cast<double>(p.axis[2].in);
+  const auto work = static_cast<double>(grad_input.size());
   const int64_t blocks = line_blocks(lines, work);
   const int workers = workers_for(blocks, work);
   const int64_t sums = padded_count<T>(a.axis[2].out + 2 * (pool::kSpreadMargin + a.axis[2].kernel));
   const int64_t size = sums + padded_count<T>(a.axis[2].in);
   const Scratch<T> scratch(size * workers);
-  parallel_for(blocks, workers, FpMode::flush_denormals, [&](int64_t block, int worker) {
+  parallel_near(blocks, workers, FpMode::flush_denormals, Walk::forwards, [&](int64_t block, int worker) {
     pool::SpreadArgs<T> mine = a;
     mine.sums = scratch.get() + worker * size;
     mine.row = mine.sums + sums;
@@ -136,10 +163,44 @@ void run_spread(const PoolProblem& p, const TensorView& grad, const TensorView& 
 }
 
 template <class T>
+void run_apart(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor,
+               const PoolTables& windows, const PoolTables& covers) {
+  const pool::SpreadArgs<T> a = spread_args<T>(p, grad, grad_input, divisor, windows, covers);
+  move_lines(p.n * p.axis[0].in * p.axis[1].in, grad_input.size(), FpMode::flush_denormals,
+             [&](int64_t begin, int64_t end) { spread_kernel<T>().apart(a, begin, end); });
+}
+
+template <class T>
+void run_squares(const PoolProblem& p, const TensorView& grad, const TensorView& grad_input, T divisor) {
+  pool::SquaresArgs<T> a = squares_args<T>(p, grad, grad_input);
+  a.divisor = divisor;
+  a.factor = exact_inverse(divisor);
+  const auto squares = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_squares_table)).mean;
+  move_lines(grad.size() / p.axis[2].out, grad_input.size(), FpMode::flush_denormals,
+             [&](int64_t begin, int64_t end) { squares(a, begin, end); });
+}
+
+template <class T>
+void run_fill(const TensorView& grad, const TensorView& grad_input, T divisor) {
+  const int64_t size = grad_input.size() / grad.size();
+  move_lines(grad.size(), grad_input.size(), FpMode::flush_denormals, [&](int64_t begin, int64_t end) {
+    spread_kernel<T>().fill(grad.as<T>() + begin, divisor, end - begin, size, grad_input.as<T>() + begin * size);
+  });
+}
+
+template <class T>
 void run(const PoolProblem& problem, const TensorView& grad_output, TensorView grad_input, const char* force) {
   const Algorithm algorithm = choose(kOp, kRows, force, problem, grad_output, grad_input);
   if (algorithm == Algorithm::reference)
     return pool::reference_mean_grad<T>(problem, grad_output, grad_input);
+  if (algorithm == Algorithm::squares) {
+    const int64_t count = problem.divisor != 0 ? problem.divisor : problem.taps();
+    return run_squares(problem, grad_output, grad_input, static_cast<T>(count));
+  }
+  if (algorithm == Algorithm::fill) {
+    const int64_t count = common_divisor(problem, window_tables(problem));  // of the only window
+    return run_fill(grad_output, grad_input, static_cast<T>(count));
+  }
   const PoolProblem p = fold_global(problem, grad_input);
   const PoolTables windows = window_tables(p);
   const PoolTables covers = cover_tables(p);
@@ -147,6 +208,7 @@ void run(const PoolProblem& problem, const TensorView& grad_output, TensorView g
   const Scratch<T> scaled(common == 0 ? grad_output.size() : 0);
   const TensorView grad = common == 0 ? divide(grad_output, windows, scaled.get()) : grad_output;
   const T divisor = common == 0 ? T(1) : static_cast<T>(common);
+  if (algorithm == Algorithm::apart) return run_apart(p, grad, grad_input, divisor, windows, covers);
   if (algorithm == Algorithm::spread) return run_spread(p, grad, grad_input, divisor, windows, covers);
   const PoolAlgorithm pooling = algorithm == Algorithm::channels ? PoolAlgorithm::channels
                                 : algorithm == Algorithm::rows   ? PoolAlgorithm::rows

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu.h"
-#include "base/parallel.h"
+#include "base/parallel_near.h"
 #include "base/scratch.h"
 
 namespace striate {
@@ -27,6 +27,7 @@ bool windows_are_runs(const PoolProblem& p, const TensorView& input) {
 }
 
 constexpr double kTaskWork = 32e3;
+constexpr double kMoved = 0.5;  // work of an element that is hardly computed with: vectors of them take one each
 
 // Sums are arithmetic; maxima only compare, and denormals are different numbers.
 FpMode mode_of(PoolValue value) { return value == PoolValue::mean ? FpMode::flush_denormals : FpMode::exact; }
@@ -34,7 +35,7 @@ FpMode mode_of(PoolValue value) { return value == PoolValue::mean ? FpMode::flus
 // Calls body(begin, end, worker) for even blocks of lines.
 template <class Body>
 void for_line_blocks(int64_t lines, int64_t blocks, int workers, FpMode mode, Body body) {
-  parallel_for(blocks, workers, mode, [&](int64_t block, int worker) {
+  parallel_near(blocks, workers, mode, Walk::forwards, [&](int64_t block, int worker) {
     body(lines * block / blocks, lines * (block + 1) / blocks, worker);
   });
 }
@@ -124,11 +125,20 @@ void run_planes(const PoolWork<T>& work) {
   const double taps = work_of(work.problem);
   const int64_t lines = a.n * a.c * a.axis[0].out * a.axis[1].out;
   const int64_t blocks = line_blocks(lines, taps);
-  const int workers = workers_for(blocks, taps);
+  const int workers = workers_for(blocks, a.runs ? taps * kMoved : taps);
   const PaddedRows<T> rows(a, workers);
   for_line_blocks(lines, blocks, workers, mode_of(work.value), [&](int64_t begin, int64_t end, int worker) {
     planes(rows.for_worker(a, worker), begin, end);
   });
+}
+
+// Windows of 3 x 3, one around each pixel of a plane.
+bool is_around_each(const PoolProblem& p) {
+  const auto around = [](const PoolAxis& axis) {
+    return axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1 && axis.pad == 1 && axis.out == axis.in &&
+           axis.in > 1;
+  };
+  return around(p.axis[1]) && around(p.axis[2]) && p.axis[0].kernel == 1 && p.axis[0].out == p.axis[0].in;
 }
 
 template <class T>
@@ -139,7 +149,7 @@ void run_rows(const PoolWork<T>& work) {
   const PoolAxis &h = p.axis[1], &w = p.axis[2];
   const bool taps = work.places != nullptr;
   const pool::ForwardArgs<T> original = forward_args(work);
-  pool::RowsArgs<T> a{original, nullptr, nullptr, false, false, 1, nullptr, &original, nullptr};
+  pool::RowsArgs<T> a{original, nullptr, nullptr, false, false, false, 1, nullptr, &original, nullptr};
   a.in_end = static_cast<const T*>(dense_end(work.input));
   a.out_is_dense = dense_end(work.output) && (!taps || dense_end(*work.places));
   a.squares = is_square(p);
@@ -151,7 +161,7 @@ void run_rows(const PoolWork<T>& work) {
   if (a.squares && a.in_end && a.out_is_dense && 2 * h.out == h.in) {  // all planes are one, of even height
     a.c = a.axis[0].out = 1;
     a.axis[1].out = lines;
-    a.together = std::min(lines, kMostSquareLines);
+    a.together = work.value == PoolValue::mean ? lines : std::min(lines, kMostSquareLines);
   } else if (a.squares)
     a.together = h.out;
   else if (columns == w.out)
@@ -170,8 +180,12 @@ void run_rows(const PoolWork<T>& work) {
   if (taps) a.careful = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table)).max;
   const double taps_met = work_of(p);
   const int64_t blocks = line_blocks(lines, taps_met);
-  const int workers = workers_for(blocks, taps_met);
-  const int64_t size = a.squares ? 0 : a.pitch * rows_of(a.together), all = taps ? 2 * size : size;
+  const int workers = workers_for(blocks, a.squares ? taps_met * kMoved : taps_met);
+  const int64_t plane = h.in * w.in + 4 * vector;
+  a.neighbours = !taps && !differ && is_around_each(p) && a.in_end && a.out_is_dense && plane <= 2 * elements;
+  int64_t size = a.squares ? 0 : a.pitch * rows_of(a.together);
+  if (a.neighbours) size = std::max(size, plane);
+  const int64_t all = taps ? 2 * size : size;
   const Scratch<T> scratch(all * workers);
   std::fill_n(scratch.get(), all * workers, T(0));  // lanes past the end compute with it
   for_line_blocks(lines, blocks, workers, mode_of(work.value), [&](int64_t begin, int64_t end, int worker) {
@@ -196,7 +210,7 @@ void run_channels(const PoolWork<T>& work) {
   const int64_t width = (a.c / channel_blocks + fewest - 1) / fewest * fewest;
   const int64_t parts = (a.c + width - 1) / width;
   const int64_t tasks = blocks * parts;
-  parallel_for(tasks, workers_for(tasks, taps), mode_of(work.value), [&](int64_t task, int) {
+  parallel_near(tasks, workers_for(tasks, taps), mode_of(work.value), Walk::forwards, [&](int64_t task, int) {
     const int64_t block = task / parts, c = task % parts * width;
     channels(a, lines * block / blocks, lines * (block + 1) / blocks, c, std::min(c + width, a.c));
   });
@@ -248,6 +262,11 @@ bool is_square(const PoolProblem& p) {
          depth.out <= depth.in;
 }
 
+bool are_apart(const PoolProblem& p) {
+  return std::all_of(p.axis.begin(), p.axis.end(),
+                     [](const PoolAxis& axis) { return axis.kernel <= axis.stride || axis.out == 1; });
+}
+
 const void* dense_end(const TensorView& view) {
   TensorView dense = view;
   set_dense_strides(dense, MemoryFormat::contiguous);
@@ -258,6 +277,14 @@ const void* dense_end(const TensorView& view) {
 
 int64_t line_blocks(int64_t lines, double work) {
   return std::clamp<int64_t>(static_cast<int64_t>(work / kTaskWork), 1, std::max<int64_t>(lines, 1));
+}
+
+void move_lines(int64_t lines, int64_t elements, FpMode mode, FunctionRef<void(int64_t, int64_t)> body) {
+  const auto work = static_cast<double>(elements);
+  const int64_t blocks = line_blocks(lines, work);
+  parallel_near(blocks, workers_for(blocks, work * kMoved), mode, Walk::forwards, [&](int64_t block, int) {
+    body(lines * block / blocks, lines * (block + 1) / blocks);
+  });
 }
 
 template <class T>

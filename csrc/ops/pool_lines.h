@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "base/parallel.h"
 #include "base/tensor_view.h"
 #include "kernels/pool/pool.h"
 #include "ops/pool_problem.h"
@@ -56,7 +57,28 @@ T exact_inverse(T divisor) {
 /// The end of a dense array in C order, where vectors may run over the ends of rows; null for any other.
 const void* dense_end(const TensorView& view);
 
+/// Whether no two windows see the same element.
+bool are_apart(const PoolProblem& problem);
+
 /// How many tasks `lines` of such work are worth; some ten microseconds each.
 int64_t line_blocks(int64_t lines, double work);
+
+/// Calls body(begin, end) for blocks of `lines`, where `elements` in all are moved and hardly computed with.
+void move_lines(int64_t lines, int64_t elements, FpMode mode, FunctionRef<void(int64_t, int64_t)> body);
+
+/// Gradients of 2 x 2 windows in dense arrays, but for what is a mean's or a maximum's.
+template <class T>
+pool::SquaresArgs<T> squares_args(const PoolProblem& p, const TensorView& grad, const TensorView& result) {
+  pool::SquaresArgs<T> a{};
+  a.grad = grad.as<T>();
+  a.out = result.as<T>();
+  a.windows = grad.size();
+  a.rows = p.axis[1].out;
+  a.columns = p.axis[2].out;
+  a.height = p.axis[1].in;
+  a.width = p.axis[2].in;
+  a.channels = p.c;
+  return a;
+}
 
 }  // namespace striate

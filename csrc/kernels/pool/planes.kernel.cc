@@ -160,7 +160,7 @@ void plane_lines(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   const int64_t rows = a.axis[1].out, images = a.axis[0].out, columns = a.axis[2].out;
   if constexpr (A<T, 1>::kIsMean) {
     const bool one_window = columns == 1 && rows == 1 && images == 1 && a.axis[0].in == 1 && a.axis[1].in == 1;
-    if (a.runs && one_window && a.divisor != 0 && a.axis[2].window[0].taps >= kLanes<T>)
+    if (a.runs && one_window && a.divisor != 0 && a.axis[2].window[0].taps >= kLanes<T> && planes_are_even(a))
       return mean_planes_together(a, begin, end);
   }
   int64_t h = begin % rows, d = begin / rows % images, plane = begin / rows / images;

@@ -63,6 +63,7 @@ struct RowsArgs : ForwardArgs<T> {
   const T* counts;    // of a mean whose windows differ: the elements that each column counts; else null
   bool out_is_dense;  // lines lie one behind another
   bool squares;       // all windows are 2 x 2, whole and apart
+  bool neighbours;    // values only: 3 x 3, one around each pixel of dense planes, for which `rows` has room
   int64_t together;   // lines that go together; `rows` has room for them, `pitch` apart
   // With taps of maxima: `rows` and `row_taps` have room for the input rows of lines that go together; and lines
   // where a NaN was met are left to `careful`, of the problem as it was before dense planes became one.
@@ -82,8 +83,6 @@ struct SpreadArgs {
   int64_t grad_stride[5], out_stride[5];
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   bool out_is_dense;       // lines lie one behind another
-  bool squares;            // windows are 2 x 2, whole and apart; and both arrays dense
-  bool seamless;           // and no row is left over: planes follow each other like rows
   int64_t c;
   Axis axis[3];            // depth and height: for each input position the windows that see it;
                            // width: the pool's own windows
@@ -106,12 +105,10 @@ struct WinnersArgs {
   int64_t c;
   Axis axis[3];  // for each input position the windows that see it
   int64_t pad[3];
-  bool seamless;  // channels only: windows are 2 x 2 and cover all, and pixels and lines follow each other
   // Pixels only.
   const T* grad_end;       // of the memory, if rows lie in it one behind another; else null
   const uint8_t* tap_end;
   bool out_is_dense;       // lines lie one behind another
-  bool squares;            // windows are 2 x 2, whole and apart; pixels are neighbours in all arrays
   // Scratch: [windows that see a line in depth][most_rows][pitch] of grad and of winners (integers as wide as T),
   // each row with a margin on both sides, for the windows that see the lines which go together.
   T* rows;
@@ -120,6 +117,52 @@ struct WinnersArgs {
   int32_t* start;  // [strides of height and width, multiplied, + 1]
   T* row;  // scratch: columns of out
 };
+
+/// Gradients where windows are 2 x 2, side by side and whole, and all arrays dense. The line is a row of windows:
+/// over (n, c, d, h), or over (n, d, h) with channels in the lanes, where windows cover all.
+template <class T>
+struct SquaresArgs {
+  const T* grad;
+  const uint8_t* tap;  // of a maximum
+  T* out;
+  int64_t windows;        // in all
+  int64_t rows, columns;  // of windows in a plane
+  int64_t height, width;  // of a plane of pixels
+  int64_t channels;       // in the lanes
+  T divisor, factor;      // of a mean; factor: the inverse, if it is exact; else 0
+};
+
+/// Gradient of a maximum where windows are 3 x 3, move by two and have the same padding, 0 or 1, in height and width;
+/// all arrays dense. The line is a plane.
+template <class T>
+struct ThreesArgs {
+  const T* grad;
+  const uint8_t* tap;
+  T* out;
+  int64_t windows;        // in all
+  int64_t rows, columns;  // of windows in a plane
+  int64_t height, width;  // of a plane of pixels
+  int64_t pad;
+  T *grads, *winners;  // scratch: (rows + 2) * (columns + 2) + kRunMargin each
+};
+
+/// Gradient of a maximum where windows move by one and are as many as pixels, and all arrays dense. The line is a
+/// pixel.
+template <class T>
+struct WinnerRunArgs {
+  const T* grad;
+  const uint8_t* tap;
+  T* out;
+  int64_t size;   // of each array
+  int64_t reach;  // how far the windows lie that see a pixel
+  // What a pixel asks, window by window: whether the one `offset` - `reach` from it was won by tap `number`.
+  int64_t asked;
+  const int64_t* offset;
+  const int32_t* number;
+  T *rows, *winners;  // scratch: kRunPixels + 2 * reach + kRunMargin each
+};
+
+constexpr int64_t kRunPixels = 1024, kRunMargin = 64;
 
 // Lines are rows of the output, over (n, c, d, h); lanes are pixels.
 template <class T>
@@ -155,6 +198,10 @@ struct ChannelsKernel {
 template <class T>
 struct SpreadKernel {
   void (*spread)(const SpreadArgs<T>&, int64_t begin, int64_t end) noexcept;
+  // Windows that do not overlap, lanes along channels that are neighbours; the line is a row over (n, d, h).
+  void (*apart)(const SpreadArgs<T>&, int64_t begin, int64_t end) noexcept;
+  // Dense planes of `size` pixels, each with one share.
+  void (*fill)(const T* grad, T divisor, int64_t planes, int64_t size, T* out) noexcept;
   // to = from / (counts * lines), with a step each; a count_step of 0 is one count for all
   void (*divide)(const T* from, int64_t from_step, const T* counts, int64_t count_step, T lines, int64_t count,
                  T* to, int64_t to_step) noexcept;
@@ -173,6 +220,33 @@ using ScatterKernel = void (*)(const WinnersArgs<T>&, int64_t begin, int64_t end
 struct ScatterTable {
   ScatterKernel<float> f32;
   ScatterKernel<double> f64;
+};
+
+template <class T>
+struct SquaresKernel {
+  using Lines = void (*)(const SquaresArgs<T>&, int64_t begin, int64_t end) noexcept;
+  Lines mean, max, max_channels;
+};
+
+template <class T>
+using WinnerRunsKernel = void (*)(const WinnerRunArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+template <class T>
+using ThreesKernel = void (*)(const ThreesArgs<T>&, int64_t begin, int64_t end) noexcept;
+
+struct ThreesTable {
+  ThreesKernel<float> f32;
+  ThreesKernel<double> f64;
+};
+
+struct SquaresTable {
+  SquaresKernel<float> f32;
+  SquaresKernel<double> f64;
+};
+
+struct WinnerRunsTable {
+  WinnerRunsKernel<float> f32;
+  WinnerRunsKernel<double> f64;
 };
 
 struct WinnersTable {
@@ -209,3 +283,6 @@ STRIATE_KERNEL_TABLE(striate::pool::ChannelsTable, pool_channels_table)
 STRIATE_KERNEL_TABLE(striate::pool::SpreadTable, pool_spread_table)
 STRIATE_KERNEL_TABLE(striate::pool::WinnersTable, pool_winners_table)
 STRIATE_KERNEL_TABLE(striate::pool::ScatterTable, pool_scatter_table)
+STRIATE_KERNEL_TABLE(striate::pool::SquaresTable, pool_squares_table)
+STRIATE_KERNEL_TABLE(striate::pool::ThreesTable, pool_threes_table)
+STRIATE_KERNEL_TABLE(striate::pool::WinnerRunsTable, pool_winner_runs_table)

@@ -15,7 +15,6 @@ namespace striate::STRIATE_ISA {
 namespace {
 
 using pool::Axis;
-using pool::RowsArgs;
 
 template <class T>
 using Taps = vec<typename mask_of<T>::type, kLanes<T>>;
@@ -61,20 +60,6 @@ STRIATE_INLINE void write(const Best<T>& best, int64_t first_tap, int64_t left, 
   }
 }
 
-template <class T>
-STRIATE_INLINE auto ordered_pair(native<T> a, native<T> b) {
-  return (a <= b) | (a > b);  // one comparison
-}
-
-template <class M>
-STRIATE_INLINE bool all_set(M mask) {
-  const auto words = reinterpret_cast<vec<int64_t, sizeof(M) / 8>>(mask);
-  int64_t all = -1;
-#pragma GCC unroll 8
-  for (size_t i = 0; i < sizeof(M) / 8; ++i) all &= words[i];
-  return all == -1;
-}
-
 // Lines that go together: `lines` of them from row h on of one image.
 template <class T>
 struct Block {
@@ -103,7 +88,7 @@ bool pad_rows(const RowsArgs<T>& a, const T* from, int64_t rows, int64_t left, i
     for (; x < left; ++x) row[x] = kNan<T>;
     for (x = 0; x + n < inside && x + 2 * n <= whole; x += 2 * n) {
       const V one = load<V>(from + x), two = load<V>(from + x + n);
-      ordered &= ordered_pair<T>(one, two);
+      ordered &= both_ordered(one, two);
       store(to + x, one);
       store(to + x + n, two);
     }
@@ -247,8 +232,8 @@ bool max_squares(const RowsArgs<T>& a, const Block<T>& block) {
     for (; j < count && j + n <= whole; j += n) {
       const V top_left = load<V>(top + 2 * j), top_right = load<V>(top + 2 * j + n);
       const V bottom_left = load<V>(bottom + 2 * j), bottom_right = load<V>(bottom + 2 * j + n);
-      ordered &= ordered_pair<T>(top_left, bottom_left);
-      ordered &= ordered_pair<T>(top_right, bottom_right);
+      ordered &= both_ordered(top_left, bottom_left);
+      ordered &= both_ordered(top_right, bottom_right);
       Best<T> best{folded_even(top_left, top_right)}, lower{folded_even(bottom_left, bottom_right)};
       best.meet(folded_odd(top_left, top_right), 1);
       lower.tap += 2;

@@ -9,83 +9,14 @@
 // Windows that overlap share the first pass. Rows are often shorter than a few vectors, so whole vectors go
 // past their ends where the memory belongs to the same array: what is read there is not used, and what is
 // written there belongs to lines that the same call writes later.
-#include "kernels/pool/windows.h"
+#include "kernels/pool/joins.h"
+#include "kernels/pool/neighbours.h"
 #include "simd/pairs.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
 
-#define STRIATE_LAMBDA __attribute__((always_inline))
-
 using pool::Axis;
-using pool::RowsArgs;
-
-// ---- how elements join -------------------------------------------------------------------------------
-
-// What the sums of a line are divided by.
-template <class T>
-struct Divisor {
-  T each, factor;   // of all windows, and its inverse if that is exact
-  const T* counts;  // or the elements that each column counts, times `lines`; null: `each`
-  T lines;
-
-  STRIATE_INLINE native<T> share(native<T> sum, int64_t column) const {
-    if (counts) return sum / (load<native<T>>(counts + column) * lines);
-    return factor != 0 ? sum * factor : sum / each;
-  }
-};
-
-// Knows no NaN: those who use it look for them.
-template <class T>
-struct Larger {
-  static constexpr bool kLooksForNan = true;
-  static constexpr T edge() { return -static_cast<T>(__builtin_inf()); }
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    return b > a ? b : a;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) { return value; }
-};
-
-template <class T>
-struct LargerOrNan : Larger<T> {
-  static constexpr bool kLooksForNan = false;
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    const V larger = b > a ? b : a;
-    return b != b ? b : larger;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>&, int64_t) {
-    return value != value ? broadcast<native<T>>(kNan<T>) : value;
-  }
-};
-
-template <class T>
-struct Sum {
-  static constexpr bool kLooksForNan = false;
-  static constexpr T edge() { return 0; }
-  template <class V>
-  static STRIATE_INLINE V join(V a, V b) {
-    return a + b;
-  }
-  static STRIATE_INLINE native<T> finish(native<T> value, const Divisor<T>& divisor, int64_t column) {
-    return divisor.share(value, column);
-  }
-};
-
-template <class V>
-STRIATE_INLINE auto both_ordered(V a, V b) {
-  return (a <= b) | (a > b);  // one comparison
-}
-
-template <class M>
-STRIATE_INLINE bool all_set(M mask) {
-  const auto words = reinterpret_cast<vec<int64_t, sizeof(M) / 8>>(mask);
-  int64_t all = -1;
-#pragma GCC unroll 8
-  for (size_t i = 0; i < sizeof(M) / 8; ++i) all &= words[i];
-  return all == -1;
-}
 
 // Lines that go together: `lines` of them from (n, c, d, h) on.
 template <class T>
@@ -257,31 +188,43 @@ STRIATE_INLINE void join_across_any(const RowsArgs<T>& a, const Block<T>& block,
     join_across<Op, kAnyStep, 0>(a, block, first, count, out_end);
 }
 
-// Lines of squares, two to a vector, as far as memory ends; how many. Clean: as for join_rows.
+// Lines of squares whose vectors may go past their ends, and short ones two to a vector; how many there are. Clean:
+// as for join_rows.
 template <class Op, class T>
-STRIATE_INLINE int64_t join_short_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end, bool& clean) {
+STRIATE_INLINE int64_t join_roomy_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end, bool& clean) {
   using V = native<T>;
   constexpr int n = kLanes<T>;
   using half = typename make_indices<n / 2>::type;
-  const int64_t down = a.in_stride[3];
-  auto ordered = V{} == V{};
+  const int64_t down = a.in_stride[3], out_step = a.out_stride[3];
+  const int64_t count = a.axis[2].out, vectors = (count + n - 1) / n * n;
+  const bool pairs = 2 * count <= n;
   const T* from = block.in + block.h * 2 * down;
   T* out = block.out;
+  const int64_t in_room = a.in_end - from - down - (pairs ? n : 2 * vectors);
+  const int64_t out_room = out_end - out - (pairs ? n / 2 : vectors);
+  if (in_room < 0 || out_room < 0) return 0;
+  const int64_t lines = smaller(block.lines, smaller(in_room / (2 * down), out_room / out_step) + 1);
+  const Divisor<T> divisor = {a.divisor, a.factor, nullptr, T(1)};
+  auto ordered = V{} == V{};
+  // Elements of a row, or of two, after they met those below.
+  const auto below = [&](const T* row) STRIATE_LAMBDA {
+    const V top = load<V>(row), bottom = load<V>(row + down);
+    if constexpr (Op::kLooksForNan) ordered &= both_ordered(top, bottom);
+    return Op::join(top, bottom);
+  };
+  const auto value_of = [&](V one, V two) STRIATE_LAMBDA {
+    return Op::finish(unfold(Op::join(folded_even(one, two), folded_odd(one, two))), divisor, 0);
+  };
   int64_t line = 0;
-  for (; line + 2 <= block.lines; line += 2, from += 4 * down, out += 2 * a.out_stride[3]) {
-    T* second = out + a.out_stride[3];
-    if (a.in_end - from - 3 * down < n || out_end - second < n / 2) break;
-    const V top = load<V>(from), bottom = load<V>(from + down);
-    const V next_top = load<V>(from + 2 * down), next_bottom = load<V>(from + 3 * down);
-    if constexpr (Op::kLooksForNan) {
-      ordered &= both_ordered(top, bottom);
-      ordered &= both_ordered(next_top, next_bottom);
+  if (pairs) {
+    for (; line + 2 <= lines; line += 2, from += 4 * down, out += 2 * out_step) {
+      const V value = value_of(below(from), below(from + 2 * down));
+      store(out, low_half(value, half{}));
+      store(out + out_step, high_half(value, half{}));
     }
-    const V one = Op::join(top, bottom), two = Op::join(next_top, next_bottom);
-    const V value = Op::finish(unfold(Op::join(folded_even(one, two), folded_odd(one, two))),
-                               Divisor<T>{a.divisor, a.factor, nullptr, T(1)}, 0);
-    store(out, low_half(value, half{}));
-    store(second, high_half(value, half{}));
+  } else {
+    for (; line < lines; ++line, from += 2 * down, out += out_step)
+      for (int64_t j = 0; j < count; j += n) store(out + j, value_of(below(from + 2 * j), below(from + 2 * j + n)));
   }
   clean = !Op::kLooksForNan || all_set(ordered);
   return line;
@@ -297,8 +240,8 @@ bool join_squares(const RowsArgs<T>& a, const Block<T>& block, const T* out_end)
   auto ordered = V{} == V{};
   bool clean = true;
   int64_t line = 0;
-  if (2 * count <= n && a.in_end && out_end && !a.counts)
-    line = join_short_squares<Op>(a, block, out_end, clean);
+  if (a.in_end && out_end && !a.counts)
+    line = join_roomy_squares<Op>(a, block, out_end, clean);
   for (; line < block.lines; ++line) {
     const T* top = block.in + (block.h + line) * 2 * a.in_stride[3];
     const T* bottom = top + a.in_stride[3];
@@ -358,6 +301,16 @@ STRIATE_INLINE void row_lines(const RowsArgs<T>& a, int64_t begin, int64_t end) 
   Position at = position_of(a, begin);
   for (int64_t i = begin; i < end;) {
     const auto [n, c, d, h] = at;
+    if (a.neighbours && h == 0 && end - i >= rows) {
+      const T* in = a.in + n * a.in_stride[0] + c * a.in_stride[1] + d * a.in_stride[2];
+      T* out = a.out + i * columns;
+      if (has_room_for_neighbours(a, in, out, out_end)) {
+        if (!join_neighbours<First>(a, in, out)) join_neighbours<Careful>(a, in, out);
+        i += rows;
+        advance(a, at, rows);
+        continue;
+      }
+    }
     const Block<T> block = {
         a.in + n * a.in_stride[0] + c * a.in_stride[1] + a.axis[0].window[d].first * a.in_stride[2],
         a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3], d, h,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/pool/windows.h"
+#include "simd/pairs.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
@@ -85,52 +86,79 @@ STRIATE_INLINE T sum_run(const T* from, int64_t count) {
   return total;
 }
 
-// Means over the whole of `N` planes at a time, as many as a vector has lanes: a vector of sums each, which one
-// transposition turns into sums of the planes. `count` elements from `from` on.
-template <class T>
-STRIATE_INLINE native<T> sum_planes(const T* const (&from)[kLanes<T>], int64_t count) {
-  constexpr int n = kLanes<T>;
-  native<T> sum[n] = {};
-  int64_t i = 0;
-  for (; i + n <= count; i += n)
-#pragma GCC unroll 16
-    for (int k = 0; k < n; ++k) sum[k] += load<native<T>>(from[k] + i);
-  if (i < count) {  // once more the last vector, without what is counted already
-    native<T> fresh{};
-    for (int lane = 0; lane < n; ++lane) fresh[lane] = lane >= n - (count - i) ? T(1) : T(0);
-#pragma GCC unroll 16
-    for (int k = 0; k < n; ++k) {
-      const native<T> last = load<native<T>>(from[k] + count - n);
-      sum[k] += fresh != 0 ? last : native<T>{};
-    }
-  }
-  transpose<T, n>(sum);
-  native<T> total = sum[0];
-#pragma GCC unroll 16
-  for (int k = 1; k < n; ++k) total += sum[k];
-  return total;
+// The blocks of 16 bytes that are even, or odd, in two vectors.
+template <int Odd, class V, int... I>
+STRIATE_INLINE V every_second_block(V a, V b, indices<I...>) {
+  constexpr int block = kFold<V>;
+  return __builtin_shufflevector(a, b, ((2 * (I / block) + Odd) * block + I % block)...);
 }
 
-// Lines are planes, each of one window that is a run of neighbours. The last group repeats
-// its last plane: all are added up in one order.
+// Lane k becomes the sum of all lanes of part[k]: neighbours are added, those of two vectors in one, until one
+// is left.
+template <class T>
+STRIATE_INLINE native<T> sums_of_lanes(native<T> (&part)[kLanes<T>]) {
+  constexpr int n = kLanes<T>;
+  using order = typename make_indices<n>::type;
+#pragma GCC unroll 8
+  for (int width = 1, left = n / 2; left > 0; width *= 2, left /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < left; ++i) {
+      const native<T> a = part[2 * i], b = part[2 * i + 1];
+      part[i] = width < kFold<native<T>>
+                    ? folded_even(a, b) + folded_odd(a, b)
+                    : every_second_block<0>(a, b, order{}) + every_second_block<1>(a, b, order{});
+    }
+  }
+  return part[0];
+}
+
+// Sums of `count` elements, not fewer than lanes, from as many planes as there are lanes, `step` apart. `rest`: the
+// lanes of a last vector, which ends with the plane, that the whole vectors have left.
+template <class T>
+STRIATE_INLINE native<T> sum_planes(const T* from, int64_t step, int64_t count,
+                                    vec<typename mask_of<T>::type, kLanes<T>> rest) {
+  using Bits = decltype(rest);
+  constexpr int n = kLanes<T>, half = n / 2;
+  const T *low = from, *high = from + half * step, *end = from + count;
+  native<T> sum[n] = {};
+  for (; low + n <= end; low += n, high += n)
+#pragma GCC unroll 8
+    for (int k = 0; k < half; ++k) {
+      sum[k] += load<native<T>>(low + k * step);
+      sum[half + k] += load<native<T>>(high + k * step);
+    }
+  if (low < end) {
+    const auto last = [&](const T* plane) STRIATE_LAMBDA {
+      return reinterpret_cast<native<T>>(rest & load<Bits>(plane + count - n));
+    };
+#pragma GCC unroll 16
+    for (int k = 0; k < n; ++k) sum[k] += last(from + k * step);
+  }
+  return sums_of_lanes<T>(sum);
+}
+
+// Whether planes lie at even distances, in the input and in the output.
+template <class T>
+bool planes_are_even(const ForwardArgs<T>& a) {
+  return a.n == 1 || (a.in_stride[0] == a.c * a.in_stride[1] && a.out_stride[0] == a.c * a.out_stride[1]);
+}
+
+// Lines are planes, each of one window that is a run of neighbours. The last group goes back over planes that are
+// done.
 template <class T>
 void mean_planes_together(const ForwardArgs<T>& a, int64_t begin, int64_t end) {
   constexpr int n = kLanes<T>;
   const Window& w = a.axis[2].window[0];
-  Position at = position_of(a, begin);
-  for (int64_t i = begin; i < end; i += n) {
-    const T* from[n];
-    T* to[n];
-    for (int k = 0; k < n; ++k) {
-      from[k] = a.in + at.n * a.in_stride[0] + at.c * a.in_stride[1] + w.first;
-      to[k] = a.out + at.n * a.out_stride[0] + at.c * a.out_stride[1];
-      if (i + k + 1 < end) advance(a, at, 1);
-    }
-    const native<T> mean = sum_planes<T>(from, w.taps) / a.divisor;
-    if (to[n - 1] - to[0] == n - 1 && a.out_stride[1] == 1 && i + n <= end)
-      store(to[0], mean);
-    else
-      for (int k = 0; k < n; ++k) *to[k] = mean[k];
+  const int64_t step = a.in_stride[1], out_step = a.out_stride[1];
+  vec<typename mask_of<T>::type, n> rest{};
+  for (int lane = 0; lane < n; ++lane) rest[lane] = lane >= n - w.taps % n ? -1 : 0;
+  const T* in = a.in + w.first;
+  for (int64_t i = begin; i < end && end - begin < n; ++i)
+    a.out[i * out_step] = sum_planes<T>(in + i * step, 0, w.taps, rest)[0] / a.divisor;
+  for (int64_t i = begin; i < end && end - begin >= n; i += n) {
+    const int64_t first = smaller(i, end - n);
+    const native<T> mean = sum_planes<T>(in + first * step, step, w.taps, rest) / a.divisor;
+    store_strided<n>(a.out + first * out_step, out_step, mean);
   }
 }
 

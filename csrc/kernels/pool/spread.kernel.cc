@@ -103,27 +103,6 @@ void spread_wide(const SpreadArgs<T>& a, const T* sums, T* row) {
   }
 }
 
-// Windows of 2 x 2 apart, on rows that touch: a row of shares becomes two of pixels.
-template <class T>
-void spread_squares(const SpreadArgs<T>& a, const T* grad, int64_t lines, const T* grad_end, const T* out_end,
-                    T* out) {
-  constexpr int n = kLanes<T>;
-  using V = native<T>;
-  using order = typename make_indices<n>::type;
-  const int64_t columns = a.axis[2].in, shares = a.axis[2].out;
-  for (int64_t line = 0; line < lines; ++line, out += columns) {
-    int64_t j = 0;
-    for (; 2 * j < columns && out + 2 * (j + n) <= out_end && grad + j + n <= grad_end; j += n) {
-      const V from = load<V>(grad + j);
-      const V share = a.factor != 0 ? from * a.factor : from / a.divisor;
-      store(out + 2 * j, zip_low(share, share, order{}));
-      if (2 * j + n < columns) store(out + 2 * j + n, zip_high(share, share, order{}));
-    }
-    for (; j < shares; ++j) out[2 * j] = out[2 * j + 1] = grad[j] / a.divisor;
-    if (2 * shares < columns) out[columns - 1] = 0;
-  }
-}
-
 template <class T>
 STRIATE_INLINE void copy_row(const T* from, int64_t count, int64_t whole, T* to) {
   constexpr int n = kLanes<T>;
@@ -132,17 +111,8 @@ STRIATE_INLINE void copy_row(const T* from, int64_t count, int64_t whole, T* to)
   for (; i < count; ++i) to[i] = from[i];
 }
 
-// All planes as one.
-template <class T>
-void spread_seamless(const SpreadArgs<T>& a, int64_t begin, int64_t end) {
-  const int64_t columns = a.axis[2].in, shares = a.axis[2].out;
-  for (int64_t i = begin; i < end; ++i)
-    spread_squares(a, a.grad + i / 2 * shares, 1, a.grad_end, a.out + end * columns, a.out + i * columns);
-}
-
 template <class T>
 void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
-  if (a.seamless) return spread_seamless(a, begin, end);
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   T* sums = a.sums + pool::kSpreadMargin + a.axis[2].kernel;
   for (T* at = a.sums; at < sums; ++at) *at = 0;
@@ -157,14 +127,7 @@ void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
     T* out = a.out + n * a.out_stride[0] + c * a.out_stride[1] + d * a.out_stride[2] + h * a.out_stride[3];
     T* row = a.out_stride[4] == 1 ? out : a.row;
     const int64_t whole = out_end ? out_end - out : columns;
-    if (a.squares && h < 2 * a.axis[1].out) {
-      const int64_t lines = smaller<int64_t>(2 - h % 2, end - i);
-      spread_squares(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
-                            wh.first * a.grad_stride[3],
-                     lines, a.grad_end, out_end, out);
-      i += lines - 1;
-      h += lines - 1;
-    } else if (last) {
+    if (last) {
       if (row != last) copy_row(last, columns, whole, row);
     } else {
       add_rows(a, a.grad + n * a.grad_stride[0] + c * a.grad_stride[1] + wd.first * a.grad_stride[2] +
@@ -186,10 +149,76 @@ void spread(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
         d = 0;
         ++plane;
       }
-    } else if (!a.squares) {
+    } else {
       const Window& next = a.axis[1].window[h];
       last = next.first == wh.first && next.taps == wh.taps ? row : nullptr;
     }
+  }
+}
+
+// ---- other lanes ------------------------------------------------------------------------------------------
+
+// The share of a window goes to `Pixels` of its pixels in a row.
+template <int N, int Pixels, class T>
+STRIATE_INLINE void share_pixels(const SpreadArgs<T>& a, const T* grad, T* out) {
+  for (int64_t i = 0; i < a.c; i += N) {
+    const int64_t c = smaller(i, a.c - N);  // the last vector goes back, rather than leave a rest
+    const auto from = load<vec<T, N>>(grad + c);
+    const auto share = a.factor != 0 ? from * a.factor : from / a.divisor;
+#pragma GCC unroll 4
+    for (int w = 0; w < Pixels; ++w) store(out + w * a.out_stride[4] + c, share);
+  }
+}
+
+template <class T>
+void zero_pixels(T* out, int64_t pixels, int64_t step, int64_t channels) {
+  for (int64_t w = 0; w < pixels; ++w)
+    for (int64_t c = 0; c < channels; ++c) out[w * step + c] = 0;
+}
+
+template <int N, class T>
+void spread_channels(const SpreadArgs<T>& args, int64_t begin, int64_t end) {
+  if constexpr (N > 1)
+    if (args.c < N) return spread_channels<(sizeof(T) == 4 && N > 4 ? N / 2 : 1)>(args, begin, end);
+  const SpreadArgs<T> a = args;  // no store can change it
+  const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in, step = a.out_stride[4];
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t h = i % rows, d = i / rows % images, n = i / rows / images;
+    const Window &depth = a.axis[0].window[d], &height = a.axis[1].window[h];
+    T* out = a.out + n * a.out_stride[0] + d * a.out_stride[2] + h * a.out_stride[3];
+    const T* grad = a.grad + n * a.grad_stride[0] + depth.first * a.grad_stride[2] + height.first * a.grad_stride[3];
+    const bool is_seen = depth.taps * height.taps > 0;
+    int64_t done = 0;
+    for (int64_t ow = 0; is_seen && ow < a.axis[2].out; ++ow, grad += a.grad_stride[4]) {
+      const Window& window = a.axis[2].window[ow];
+      if (done < window.first) zero_pixels(out + done * step, window.first - done, step, a.c);
+      // Four at a time: pixels of many channels may fall on the same few lines of the cache.
+      int64_t w = window.first;
+      done = w + window.taps;
+      for (; w + 4 <= done; w += 4) share_pixels<N, 4>(a, grad, out + w * step);
+      for (; w + 2 <= done; w += 2) share_pixels<N, 2>(a, grad, out + w * step);
+      if (w < done) share_pixels<N, 1>(a, grad, out + w * step);
+    }
+    zero_pixels(out + done * step, columns - done, step, a.c);
+  }
+}
+
+template <class T>
+void spread_apart_channels(const SpreadArgs<T>& a, int64_t begin, int64_t end) noexcept {
+  spread_channels<kLanes<T>>(a, begin, end);
+}
+
+// Vectors run over into the next plane, which is written next.
+template <class T>
+void fill_planes(const T* grad, T divisor, int64_t planes, int64_t size, T* out) noexcept {
+  constexpr int n = kLanes<T>;
+  const T* end = out + planes * size;
+  for (int64_t plane = 0; plane < planes; ++plane, out += size) {
+    const T share = grad[plane] / divisor;
+    const int64_t whole = end - out - n;
+    int64_t i = 0;
+    for (; i < size && i <= whole; i += n) store(out + i, broadcast<native<T>>(share));
+    for (; i < size; ++i) out[i] = share;
   }
 }
 
@@ -210,7 +239,8 @@ void divide(const T* from, int64_t from_step, const T* counts, int64_t count_ste
 
 }  // namespace
 
-constinit const pool::SpreadTable pool_spread_table = {{spread<float>, divide<float>},
-                                                       {spread<double>, divide<double>}};
+constinit const pool::SpreadTable pool_spread_table = {
+    {spread<float>, spread_apart_channels<float>, fill_planes<float>, divide<float>},
+    {spread<double>, spread_apart_channels<double>, fill_planes<double>, divide<double>}};
 
 }  // namespace striate::STRIATE_ISA

@@ -5,13 +5,17 @@
 // maxima wins, and a NaN wins over all (at the last one's place, as in PyTorch).
 #pragma once
 
+#include "kernels/pool/ordered.h"
 #include "kernels/pool/pool.h"
 #include "simd/strided.h"
+
+#define STRIATE_LAMBDA __attribute__((always_inline))
 
 namespace striate::STRIATE_ISA {
 namespace {
 
 using pool::ForwardArgs;
+using pool::RowsArgs;
 using pool::Window;
 
 // Rests shorter than a register go to narrower ones, in float32; then to single elements.
@@ -45,7 +49,7 @@ struct Max {
   STRIATE_INLINE void take_pair(vec<T, N> v, vec<T, N> w, int32_t, int32_t) {
     value = v > value ? v : value;
     value = w > value ? w : value;
-    ordered &= (v <= w) | (v > w);  // one comparison for both
+    ordered &= both_ordered(v, w);
   }
   template <class D>
   STRIATE_INLINE vec<T, N> result(D) const {

@@ -3,6 +3,7 @@
 //
 // Windows are asked in row-major order, so sums have the bits of a scatter in that order.
 #include "kernels/pool/pool.h"
+#include "kernels/pool/won.h"
 #include "simd/strided.h"
 
 namespace striate::STRIATE_ISA {
@@ -19,23 +20,6 @@ struct Question {
 };
 constexpr int kMostQuestions = 256;  // a pixel is one tap to each of its windows, and taps fit a byte
 
-// Adds grad where the winner is `tap`. Bytes are compared as bytes: GCC widens a result well, a load badly.
-template <int N, class T>
-STRIATE_INLINE vec<T, N> add_if_won(vec<T, N> sum, const T* grad, const uint8_t* winner, uint8_t tap) {
-  using Mask = vec<typename mask_of<T>::type, N>;
-  const auto won = load<vec<uint8_t, N>>(winner) == tap;
-  const Mask mask = __builtin_convertvector(won, Mask);
-  return sum + reinterpret_cast<vec<T, N>>(mask & reinterpret_cast<Mask>(load<vec<T, N>>(grad)));
-}
-
-// The same of winners as wide as the gradient.
-template <class T>
-STRIATE_INLINE native<T> add_if_won(native<T> sum, const T* grad, const T* winner, int32_t tap) {
-  using Mask = vec<typename mask_of<T>::type, kLanes<T>>;
-  const Mask won = load<Mask>(winner) == tap;
-  return sum + reinterpret_cast<native<T>>(won & reinterpret_cast<Mask>(load<native<T>>(grad)));
-}
-
 // ---- lanes are channels ----------------------------------------------------------------------------------
 
 template <int Vectors, int N, class T>
@@ -45,7 +29,8 @@ STRIATE_INLINE void channel_block(const Question* asked, int count, const T* gra
     const T* from = grad + asked[i].grad;
     const uint8_t* at = winner + asked[i].winner;
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[v] = add_if_won<N>(sum[v], from + v * N, at + v * N, static_cast<uint8_t>(asked[i].tap));
+    for (int v = 0; v < Vectors; ++v)
+      sum[v] += if_won<N, T>(load<vec<T, N>>(from + v * N), at + v * N, static_cast<uint8_t>(asked[i].tap));
   }
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) store(out + v * N, sum[v]);
@@ -65,37 +50,9 @@ STRIATE_INLINE void channel_rest(const Question* asked, int count, const T* grad
   }
 }
 
-// Windows of 2 x 2 apart, which cover all of dense arrays: a pixel has one window. Vectors run over into the next
-// pixel, which is written next.
-template <class T>
-void square_channels(const WinnersArgs<T>& a, int64_t begin, int64_t end) {
-  constexpr int n = kLanes<T>;
-  const int64_t windows = a.axis[2].out, channels = a.c, row = windows * channels;
-  const T* grad_end = a.grad + (end + 1) / 2 * row;
-  for (int64_t i = begin; i < end; ++i) {
-    const T* grad = a.grad + i / 2 * row;
-    const uint8_t* tap = a.tap + i / 2 * row;
-    T* out = a.out + i * 2 * row;
-    // Of the elements of a row of windows, those where a vector may begin: it ends within both arrays, in the
-    // second of its two pixels too.
-    const int64_t in_room = grad_end - grad - n, out_room = (a.out + end * 2 * row - out - n) / 2 - channels;
-    const int64_t room = smaller(in_room, out_room);
-    for (int64_t w = 0; w < windows; ++w, grad += channels, tap += channels, out += 2 * channels)
-      for (int64_t pixel = 0; pixel < 2; ++pixel) {
-        const auto number = static_cast<uint8_t>(i % 2 * 2 + pixel);
-        T* to = out + pixel * channels;
-        int64_t c = 0;
-        for (; c < channels && w * channels + c <= room; c += n)
-          store(to + c, add_if_won<n>(native<T>{}, grad + c, tap + c, number));
-        for (; c < channels; ++c) to[c] = tap[c] == number ? grad[c] : T(0);
-      }
-  }
-}
-
 template <class T>
 void channel_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end, int64_t c_begin,
                      int64_t c_end) noexcept {
-  if (a.seamless) return square_channels(a, begin, end);
   constexpr int n = kLanes<T>, block = 4 * n;
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   for (int64_t i = begin; i < end; ++i) {
@@ -160,7 +117,7 @@ STRIATE_INLINE void widen_row(const uint8_t* from, int64_t step, int64_t count, 
   const int64_t whole = end ? end - from : step == 1 ? count : 0;
   int64_t i = 0;
   for (; i < count && i + n <= whole; i += n)
-    store(to + i, __builtin_convertvector(load<vec<uint8_t, n>>(from + i), vec<Where, n>));
+    store(to + i, load_winners<T, n>(from + i));
   for (; i < count; ++i) store(to + i, static_cast<Where>(from[i * step]));
 }
 
@@ -217,13 +174,14 @@ template <int Vectors, class T>
 STRIATE_INLINE void ask(const WinnersArgs<T>& a, const Question* asked, const Question* end, int64_t from,
                         native<T> (&sum)[Vectors]) {
   constexpr int n = kLanes<T>;
+  using Where = vec<typename mask_of<T>::type, n>;
 #pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) sum[v] = native<T>{};
   for (; asked < end; ++asked) {
     const int64_t at = asked->grad + from;
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v)
-      sum[v] = add_if_won(sum[v], a.rows + at + v * n, a.winners + at + v * n, asked->tap);
+      sum[v] += if_won(load<native<T>>(a.rows + at + v * n), load<Where>(a.winners + at + v * n), asked->tap);
   }
 }
 
@@ -281,56 +239,8 @@ void winners_line(const WinnersArgs<T>& a, const Question* asked, const int32_t*
   for (; j * stride < columns; j += n) winners_block<Stride, 1>(a, asked, start, from, j, whole, out);
 }
 
-// Windows of 2 x 2 apart: a pixel has one window, and nothing need be copied. `top` is the first tap of the two
-// that a line's pixels are; vectors may reach to the ends of memory, as lines are written one after another.
-template <class T>
-STRIATE_INLINE void square_line(const WinnersArgs<T>& a, const T* grad, const uint8_t* tap, uint8_t top,
-                                int64_t whole_out, T* out) {
-  constexpr int n = kLanes<T>;
-  using V = native<T>;
-  using order = typename make_indices<n>::type;
-  const int64_t columns = a.axis[2].in, windows = a.axis[2].out;
-  const int64_t whole = a.grad_end && a.tap_end ? smaller<int64_t>(a.grad_end - grad, a.tap_end - tap) : windows;
-  int64_t j = 0;
-  for (; j < windows && j + n <= whole && 2 * (j + n) <= whole_out; j += n) {
-    const V left = add_if_won<n>(V{}, grad + j, tap + j, top);
-    const V right = add_if_won<n>(V{}, grad + j, tap + j, static_cast<uint8_t>(top + 1));
-    store(out + 2 * j, zip_low(left, right, order{}));
-    if (2 * j + n < columns) store(out + 2 * j + n, zip_high(left, right, order{}));
-  }
-  for (; j < windows; ++j) {
-    out[2 * j] = tap[j] == top ? grad[j] : T(0);
-    out[2 * j + 1] = tap[j] == top + 1 ? grad[j] : T(0);
-  }
-  if (2 * windows < columns) out[columns - 1] = 0;
-}
-
-template <class T>
-void square_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) {
-  const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
-  const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
-  for (int64_t i = begin; i < end;) {
-    const int64_t plane = i / rows / images, d = i / rows % images, first = i % rows;
-    const int64_t n = plane / a.c, c = plane % a.c, last = smaller(rows, first + end - i);
-    const auto at = [&](const int64_t(&stride)[5]) { return n * stride[0] + c * stride[1] + d * stride[2]; };
-    const T* grad = a.grad + at(a.grad_stride);
-    const uint8_t* tap = a.tap + at(a.tap_stride);
-    T* out = a.out + at(a.out_stride) + first * a.out_stride[3];
-    for (int64_t h = first; h < last; ++h, out += a.out_stride[3]) {
-      const int64_t window = h / 2;
-      if (window < a.axis[1].out)
-        square_line(a, grad + window * a.grad_stride[3], tap + window * a.tap_stride[3],
-                    static_cast<uint8_t>(h % 2 * 2), out_end ? out_end - out : columns, out);
-      else
-        for (int64_t w = 0; w < columns; ++w) out[w] = 0;
-    }
-    i += last - first;
-  }
-}
-
 template <class T>
 void plane_winners(const WinnersArgs<T>& a, int64_t begin, int64_t end) noexcept {
-  if (a.squares) return square_winners(a, begin, end);
   const int64_t rows = a.axis[1].in, images = a.axis[0].in, columns = a.axis[2].in;
   const Axis& height = a.axis[1];
   const T* out_end = a.out_is_dense ? a.out + end * columns : nullptr;
