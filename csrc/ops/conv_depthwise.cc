@@ -1,0 +1,249 @@
+#include "ops/conv_depthwise.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "base/scratch.h"
+
+namespace striate {
+namespace {
+
+constexpr int64_t kScratchBytes = 20 * 1024;   // padded rows: beside the outputs in L1
+constexpr int64_t kTaskElements = 128 * 1024;   // outputs worth a task
+constexpr int64_t kEnoughTasks = 8;
+constexpr int64_t kStripBytes = 1024;          // channels of a pixel in one task, whose weights stay in L1
+
+// How many of `count` equal parts of `size` outputs make a task.
+int64_t parts_in_task(int64_t count, int64_t size, int64_t others) {
+  const int64_t worth = std::max<int64_t>(1, kTaskElements / std::max<int64_t>(size, 1));
+  const int64_t fair = std::max<int64_t>(1, count * others / kEnoughTasks);
+  return even_piece(count, std::min({count, worth, fair}));
+}
+
+template <class T>
+std::vector<CorrelationAxes> axes_of(std::span<const Correlation<T>> phases) {
+  std::vector<CorrelationAxes> axes;
+  for (const Correlation<T>& c : phases) axes.push_back(c.axes);
+  return axes;
+}
+
+template <class T>
+int64_t most_rows(std::span<const Correlation<T>> phases) {
+  int64_t rows = 0;
+  for (const Correlation<T>& c : phases) rows = std::max(rows, c.axes[1].out);
+  return rows;
+}
+
+template <class T>
+double macs_of(std::span<const Correlation<T>> phases) {
+  double macs = 0;
+  for (const Correlation<T>& c : phases) macs += c.macs();
+  return macs;
+}
+
+// ---- planes -------------------------------------------------------------------------------------------
+
+template <class T>
+void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases,
+                      const conv::DepthwisePlanes<T>& kernel) {
+  const Correlation<T>& c = phases[0];
+  const auto count = static_cast<int64_t>(phases.size());
+  const int64_t row_phases = count / col_phases;
+  int64_t rows = 0, cols = 0;  // of outputs, all phases together
+  for (int64_t i = 0; i < row_phases; ++i) rows += phases[static_cast<size_t>(i * col_phases)].axes[1].out;
+  for (int64_t i = 0; i < col_phases; ++i) cols += phases[static_cast<size_t>(i)].axes[2].out;
+
+  const std::vector<CorrelationAxes> axes = axes_of(phases);
+  const PaddedPlane plane(axes, kernel.lanes);
+  std::vector<int> taps;
+  std::vector<int32_t> offset;
+  std::vector<int64_t> weight_offset;
+  for (const Correlation<T>& phase : phases) {
+    taps.push_back(static_cast<int>(phase.taps()));
+    for (int64_t h = 0; h < phase.axes[1].taps; ++h)
+      for (int64_t w = 0; w < phase.axes[2].taps; ++w) {
+        offset.push_back(static_cast<int32_t>(plane.offset(phase.axes, h, w)));
+        weight_offset.push_back(phase.weight - c.weight + h * phase.weight_tap[1] + w * phase.weight_tap[2]);
+      }
+  }
+
+  const int64_t steps = most_rows(phases);  // rows of the phase that has most
+  const int64_t piece = plane.piece(steps, sizeof(T));
+  const int64_t pieces = ceil_div(steps, piece);
+  const int64_t channels = parts_in_task(c.g, piece * row_phases * cols, c.n * pieces);  // of a task
+  const int64_t strips = ceil_div(c.g, channels);
+  const int64_t tasks = c.n * strips * pieces;
+  const int workers = workers_for(tasks, macs_of(phases));
+  const int64_t scratch_size = plane.rows(piece) * plane.row_size();
+  std::vector<Scratch<T>> scratch;
+  for (int i = 0; i < workers; ++i) {
+    scratch.emplace_back(scratch_size);
+    std::fill_n(scratch.back().get(), scratch_size, T(0));
+  }
+  parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
+    T* padded = scratch[static_cast<size_t>(worker)].get();
+    const int64_t step = task % pieces * piece;
+    const int64_t first = task / pieces % strips * channels;
+    const int64_t image = task / pieces / strips;
+    const int64_t end = std::min(first + channels, c.g);
+    const int64_t row = step * row_phases, row_end = std::min(row + piece * row_phases, rows);
+    const auto &in = c.input_stride, &out = c.output_stride;
+    T* to = c.output + image * out[kN] + first * out[kC] + row * cols;
+    T weight[kMostDepthwiseTaps];
+    for (int64_t channel = first; channel < end; ++channel) {
+      const T* channel_weight = c.weight + channel * c.weight_g;
+      for (size_t i = 0; i < weight_offset.size(); ++i) weight[i] = channel_weight[weight_offset[i]];
+      kernel.pad_rows({.plane = c.input + image * in[kN] + channel * in[kC],
+                       .plane_row = in[kH],
+                       .plane_rows = c.axes[1].in,
+                       .plane_cols = c.axes[2].in,
+                       .first = plane.first + step * plane.row_stride,
+                       .rows = plane.rows(std::min(piece, steps - step)),
+                       .pad = plane.pad,
+                       .step = plane.step,
+                       .pitch = plane.pitch,
+                       .to = padded});
+      kernel.correlate({.padded = padded,
+                        .row_step = plane.row_stride * plane.row_size(),
+                        .row_phases = static_cast<int>(row_phases),
+                        .col_phases = static_cast<int>(col_phases),
+                        .taps = taps.data(),
+                        .offset = offset.data(),
+                        .weight = weight,
+                        .bias = c.bias ? c.bias[channel] : T(0),
+                        .out = to + (channel - first) * out[kC],
+                        .rows = row_end - row,
+                        .cols = cols});
+    }
+    c.epilogue.apply({.out = to,
+                      .position = {image, first, 0, row, 0},
+                      .channel_step = 1,
+                      .channels = end - first,
+                      .rows = row_end - row,
+                      .cols = cols},
+                     out);
+  });
+}
+
+// ---- channels last ------------------------------------------------------------------------------------
+
+// Weights as [tap of all phases][channel].
+template <class T>
+Scratch<T> pack_weights(std::span<const Correlation<T>> phases, const conv::Product<T>& mover) {
+  const Correlation<T>& c = phases[0];
+  int64_t taps = 0;
+  for (const Correlation<T>& phase : phases) taps += phase.taps();
+  Scratch<T> packed(taps * c.g);
+  std::vector<int64_t> tap;
+  for (const Correlation<T>& phase : phases)
+    for (int64_t h = 0; h < phase.axes[1].taps; ++h)
+      for (int64_t w = 0; w < phase.axes[2].taps; ++w)
+        tap.push_back(phase.weight - c.weight + h * phase.weight_tap[1] + w * phase.weight_tap[2]);
+  mover.pack_lanes({.weight = c.weight,
+                    .o = c.weight_g,
+                    .i = 0,
+                    .tap = tap.data(),
+                    .taps = static_cast<int>(taps),
+                    .lanes = static_cast<int>(c.g),
+                    .channels = 1,
+                    .packed = packed.get(),
+                    .step = c.g});
+  return packed;
+}
+
+template <class T>
+void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseKernels<T>& kernels) {
+  const Correlation<T>& c = phases[0];
+  const Scratch<T> weights = pack_weights(phases, kernels.mover);
+  const int64_t rows = most_rows(phases);
+  const int64_t strip = even_piece(c.g, kStripBytes / static_cast<int64_t>(sizeof(T)));
+  const int64_t strips = ceil_div(c.g, strip);
+  const int64_t piece = parts_in_task(rows, strip * c.axes[2].out * static_cast<int64_t>(phases.size()), c.n * strips);
+  const int64_t pieces = ceil_div(rows, piece);
+  const int64_t tasks = c.n * pieces * strips;
+  parallel_for(tasks, workers_for(tasks, macs_of(phases)), FpMode::flush_denormals, [&](int64_t task, int) {
+    const int64_t first = task % strips * strip, channels = std::min(strip, c.g - first);
+    const int64_t begin = task / strips % pieces * piece, end = std::min(begin + piece, rows);
+    const int64_t image = task / strips / pieces;
+    const auto &in = c.input_stride, &out = c.output_stride;
+    const T* x = c.input + image * in[kN] + first;
+    const T* row[kMostDepthwiseTaps];
+    const T* weight[kMostDepthwiseTaps];
+    for (int64_t y = begin; y < end; ++y) {
+      const T* tap_weight = weights.get() + first;
+      for (const Correlation<T>& phase : phases) {
+        const auto& [d, h, w] = phase.axes;
+        for (int64_t i = 0; i < phase.taps(); ++i, tap_weight += c.g) weight[i] = tap_weight;
+        if (y >= h.out) continue;
+        for (int64_t i = 0; i < h.taps; ++i) {
+          const int64_t from = y * h.stride + i * h.dilation - h.pad;
+          row[i] = from >= 0 && from < h.in ? x + from * in[kH] : nullptr;
+        }
+        kernels.channels.correlate({.in = {.row = row,
+                                           .kh = static_cast<int>(h.taps),
+                                           .kw = static_cast<int>(w.taps),
+                                           .pixel = in[kW],
+                                           .cols_in = w.in,
+                                           .stride = w.stride,
+                                           .dilation = w.dilation,
+                                           .pad = w.pad,
+                                           .cols = w.out,
+                                           .channels = channels},
+                                    .weight = weight,
+                                    .bias = c.bias ? c.bias + first : nullptr,
+                                    .out = phase.output + image * out[kN] + first + y * out[kH],
+                                    .out_pixel = out[kW]});
+      }
+    }
+    c.epilogue.apply({.out = c.output + image * out[kN] + first + begin * out[kH],
+                      .position = {image, first, 0, begin, 0},
+                      .channel_step = 1,
+                      .channels = channels,
+                      .rows = end - begin,
+                      .cols = c.axes[2].out},
+                     out);
+  });
+}
+
+}  // namespace
+
+PaddedPlane::PaddedPlane(std::span<const CorrelationAxes> phases, int64_t lanes)
+    : first(0), reach(0), row_stride(phases[0][1].stride), pad(0), step(phases[0][2].stride), pitch(0) {
+  for (const auto& [d, h, w] : phases) {
+    first = std::min(first, -h.pad);
+    pad = std::max(pad, w.pad);
+  }
+  const CorrelationAxis& in = phases[0][2];
+  pitch = (in.in + pad - 1) / step + 1;
+  for (const auto& [d, h, w] : phases) {
+    reach = std::max(reach, (h.taps - 1) * h.dilation - h.pad - first + 1);
+    const int64_t outputs = ceil_div(w.out, lanes) * lanes;
+    pitch = std::max(pitch, outputs + ((w.taps - 1) * w.dilation - w.pad + pad) / step + 1);
+  }
+}
+
+int64_t PaddedPlane::piece(int64_t outputs, int64_t element_size) const {
+  const int64_t room = kScratchBytes / element_size / row_size();
+  return even_piece(outputs, std::max(reach, room - reach) / row_stride + 1);
+}
+
+int64_t PaddedPlane::offset(const CorrelationAxes& axes, int64_t h, int64_t w) const {
+  const int64_t row = h * axes[1].dilation - axes[1].pad - first;
+  const int64_t col = w * axes[2].dilation - axes[2].pad + pad;
+  return row * row_size() + col % step * pitch + col / step;
+}
+
+template <class T>
+void correlate_depthwise(std::span<const Correlation<T>> phases, int64_t col_phases,
+                         const DepthwiseKernels<T>& kernels) {
+  const Correlation<T>& c = phases[0];
+  if (channels_adjoin(c.g, c.input_stride[kC], c.output_stride[kC]))
+    correlate_channels(phases, kernels);
+  else
+    correlate_planes(phases, col_phases, kernels.planes);
+}
+
+template void correlate_depthwise(std::span<const Correlation<float>>, int64_t, const DepthwiseKernels<float>&);
+template void correlate_depthwise(std::span<const Correlation<double>>, int64_t, const DepthwiseKernels<double>&);
+
+}  // namespace striate
