@@ -57,13 +57,14 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
   const PaddedPlane plane(axes, kernel.lanes);
   std::vector<int> taps;
   std::vector<int32_t> offset;
-  std::vector<int64_t> weight_offset;
+  std::vector<int32_t> weight_offset;
   for (const Correlation<T>& phase : phases) {
     taps.push_back(static_cast<int>(phase.taps()));
     for (int64_t h = 0; h < phase.axes[1].taps; ++h)
       for (int64_t w = 0; w < phase.axes[2].taps; ++w) {
         offset.push_back(static_cast<int32_t>(plane.offset(phase.axes, h, w)));
-        weight_offset.push_back(phase.weight - c.weight + h * phase.weight_tap[1] + w * phase.weight_tap[2]);
+        weight_offset.push_back(static_cast<int32_t>(phase.weight - c.weight + h * phase.weight_tap[1] +
+                                                     w * phase.weight_tap[2]));
       }
   }
 
@@ -89,32 +90,24 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
     const int64_t row = step * row_phases, row_end = std::min(row + piece * row_phases, rows);
     const auto &in = c.input_stride, &out = c.output_stride;
     T* to = c.output + image * out[kN] + first * out[kC] + row * cols;
-    T weight[kMostDepthwiseTaps];
-    for (int64_t channel = first; channel < end; ++channel) {
-      const T* channel_weight = c.weight + channel * c.weight_g;
-      for (size_t i = 0; i < weight_offset.size(); ++i) weight[i] = channel_weight[weight_offset[i]];
-      kernel.pad_rows({.plane = c.input + image * in[kN] + channel * in[kC],
-                       .plane_row = in[kH],
-                       .plane_rows = c.axes[1].in,
-                       .plane_cols = c.axes[2].in,
-                       .first = plane.first + step * plane.row_stride,
-                       .rows = plane.rows(std::min(piece, steps - step)),
-                       .pad = plane.pad,
-                       .step = plane.step,
-                       .pitch = plane.pitch,
-                       .to = padded});
-      kernel.correlate({.padded = padded,
-                        .row_step = plane.row_stride * plane.row_size(),
-                        .row_phases = static_cast<int>(row_phases),
-                        .col_phases = static_cast<int>(col_phases),
-                        .taps = taps.data(),
-                        .offset = offset.data(),
-                        .weight = weight,
-                        .bias = c.bias ? c.bias[channel] : T(0),
-                        .out = to + (channel - first) * out[kC],
-                        .rows = row_end - row,
-                        .cols = cols});
-    }
+    kernel.correlate({.in = plane.see(c.input + image * in[kN] + first * in[kC], in[kH], c.axes, step,
+                                      std::min(piece, steps - step), pieces == 1, padded),
+                      .padded = padded,
+                      .planes = end - first,
+                      .in_step = in[kC],
+                      .weight_step = c.weight_g,
+                      .out_step = out[kC],
+                      .row_step = plane.row_stride * plane.row_size(),
+                      .row_phases = static_cast<int>(row_phases),
+                      .col_phases = static_cast<int>(col_phases),
+                      .taps = taps.data(),
+                      .offset = offset.data(),
+                      .weight_offset = weight_offset.data(),
+                      .weight = c.weight + first * c.weight_g,
+                      .bias = c.bias ? c.bias + first : nullptr,
+                      .out = to,
+                      .rows = row_end - row,
+                      .cols = cols});
     c.epilogue.apply({.out = to,
                       .position = {image, first, 0, row, 0},
                       .channel_step = 1,

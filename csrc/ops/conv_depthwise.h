@@ -2,6 +2,7 @@
 // that are all channels last or all planes.
 #pragma once
 
+#include <algorithm>
 #include <span>
 
 #include "kernels/conv/depthwise.h"
@@ -40,13 +41,31 @@ struct PaddedPlane {
   int64_t first;  // row of the plane that output row 0 sees first
   int64_t reach;  // rows that one row of outputs sees
   int64_t row_stride;
-  int64_t pad, step, pitch;  // of a row: see conv::PadRowsArgs
+  int64_t pad, step, pitch;  // of a row: see conv::PadRows
 
   /// Of several correlations with one input; outputs come `lanes` at a time.
   PaddedPlane(std::span<const CorrelationAxes> phases, int64_t lanes);
 
   int64_t row_size() const { return step * pitch; }
   int64_t rows(int64_t outputs) const { return (outputs - 1) * row_stride + reach; }
+  /// What `outputs` rows from `row` on see. Where `all` rows are always seen at once, they always lie in the same
+  /// place, and the padding above and below, once 0, stays so.
+  template <class T>
+  conv::PadRows<T> see(const T* plane, int64_t plane_row, const CorrelationAxes& axes, int64_t row, int64_t outputs,
+                       bool all, T* scratch) const {
+    const int64_t begin = first + row * row_stride, end = begin + rows(outputs);
+    const int64_t from = all ? std::max<int64_t>(begin, 0) : begin, to = all ? std::min(end, axes[1].in) : end;
+    return {.plane = plane,
+            .plane_row = plane_row,
+            .plane_rows = axes[1].in,
+            .plane_cols = axes[2].in,
+            .first = from,
+            .rows = std::max<int64_t>(to - from, 0),
+            .pad = pad,
+            .step = step,
+            .pitch = pitch,
+            .to = scratch + (from - begin) * row_size()};
+  }
   /// Rows of outputs (of each phase) in a piece whose scratch stays in L1.
   int64_t piece(int64_t outputs, int64_t element_size) const;
   /// Where tap (h, w) of an output lies, from what its row and column see first.

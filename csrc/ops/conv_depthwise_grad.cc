@@ -70,65 +70,42 @@ void grad_planes(const ConvProblem& p, const TensorView& input, const TensorView
     for (int64_t j = 0; j < w.taps; ++j) offset.push_back(static_cast<int32_t>(plane.offset(axes, i, j)));
 
   const int64_t piece = plane.piece(h.out, sizeof(T));
-  const int64_t pitch = ceil_div(w.out, kernel.lanes) * kernel.lanes;
   const int64_t padded_size = padded_count<T>(plane.rows(piece) * plane.row_size());
-  const int64_t grad_size = padded_count<T>(piece * pitch), lane_sums = taps * kernel.lanes;
+  const int64_t lane_sums = taps * kernel.lanes;
 
   const Split split(p, std::max<int64_t>(1, p.g / kEnoughTasks), p.n);
   const Scratch<T> sums(split.parts * p.g * taps);  // [part][channel][tap]
   const int workers = workers_for(split.tasks(), p.macs());
-  std::vector<Scratch<T>> scratch;  // padded rows of the input, rows of the gradient, sums of lanes
+  std::vector<Scratch<T>> scratch;  // padded rows of the input, sums of lanes
   for (int i = 0; i < workers; ++i) {
-    scratch.emplace_back(padded_size + grad_size + lane_sums);
-    std::fill_n(scratch.back().get(), padded_size + grad_size, T(0));
+    scratch.emplace_back(padded_size + lane_sums);
+    std::fill_n(scratch.back().get(), padded_size, T(0));
   }
   const auto x = strides_of(input), g = strides_of(grad_output);
   parallel_for(split.tasks(), workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
     const Share share = split.share(task);
     T* padded = scratch[static_cast<size_t>(worker)].get();
-    T* grad = padded + padded_size;
-    T* lanes = grad + grad_size;
+    T* lanes = padded + padded_size;
     for (int64_t channel = share.channel; channel < share.channel + share.channels; ++channel) {
       std::fill_n(lanes, lane_sums, T(0));
       for (int64_t image = share.begin; image < share.end; ++image)
         for (int64_t row = 0; row < h.out; row += piece) {
           const int64_t rows = std::min(piece, h.out - row);
-          kernel.pad_rows({.plane = input.as<T>() + image * x[kN] + channel * x[kC],
-                           .plane_row = x[kH],
-                           .plane_rows = h.in,
-                           .plane_cols = w.in,
-                           .first = plane.first + row * plane.row_stride,
-                           .rows = plane.rows(rows),
-                           .pad = plane.pad,
-                           .step = plane.step,
-                           .pitch = plane.pitch,
-                           .to = padded});
-          kernel.pad_rows({.plane = grad_output.as<T>() + image * g[kN] + channel * g[kC],
-                           .plane_row = g[kH],
-                           .plane_rows = h.out,
-                           .plane_cols = w.out,
-                           .first = row,
-                           .rows = rows,
-                           .pad = 0,
-                           .step = 1,
-                           .pitch = pitch,
-                           .to = grad});
-          kernel.weight_grad({.padded = padded,
+          const T* grad = grad_output.as<T>() + image * g[kN] + channel * g[kC];
+          kernel.weight_grad({.in = plane.see(input.as<T>() + image * x[kN] + channel * x[kC], x[kH], axes, row, rows,
+                                              piece == h.out, padded),
+                              .padded = padded,
                               .row_step = plane.row_stride * plane.row_size(),
                               .offset = offset.data(),
                               .taps = static_cast<int>(taps),
-                              .grad = grad,
-                              .pitch = pitch,
+                              .grad = grad + row * w.out,
+                              .grad_row = w.out,
+                              .grad_end = grad + h.out * w.out,
                               .rows = rows,
                               .cols = w.out,
                               .sums = lanes});
         }
-      T* total = sums.get() + (share.part * p.g + channel) * taps;
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        T sum = 0;
-        for (int64_t lane = 0; lane < kernel.lanes; ++lane) sum += lanes[tap * kernel.lanes + lane];
-        total[tap] = sum;
-      }
+      kernel.add_lanes(lanes, static_cast<int>(taps), sums.get() + (share.part * p.g + channel) * taps);
     }
   });
   store_sums(p, sums, split.parts, taps, 1, grad_weight, kernels);

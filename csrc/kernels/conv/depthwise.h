@@ -26,40 +26,46 @@
 namespace striate::conv {
 
 /// Rows of a plane into scratch: column x of the plane becomes column x + pad of the padded row, and that
-/// column q goes to [q % step][q / step]. Writes no padding but whole rows outside of the plane.
+/// column q goes to [q % step][q / step]. Rows outside become 0; padding to the sides is left as it is.
 template <class T>
-struct PadRowsArgs {
+struct PadRows {
   const T* plane;
-  int64_t plane_row;          // elements from row to row
+  int64_t plane_row;  // elements from row to row
   int64_t plane_rows, plane_cols;
-  int64_t first, rows;        // rows of the plane that are wanted; some may be outside
+  int64_t first, rows;  // rows of the plane that are wanted; some may be outside
   int64_t pad, step, pitch;
-  T* to;                      // [rows][step][pitch]
+  T* to;  // [rows][step][pitch]
 };
 
-/// Dense rows of outputs of one plane from padded rows.
+/// Dense rows of outputs of several planes, each from its own rows.
 template <class T>
-struct PlaneArgs {
-  const T* padded;            // what row 0 sees
-  int64_t row_step;           // from what a row sees to what the next row of its phase sees
-  int row_phases, col_phases; // output row y is of phase y % row_phases; col_phases is 1 or 2
-  const int* taps;            // how many each phase has: [row_phases][col_phases]
-  const int32_t* offset;      // of each tap in `padded`, phase by phase
-  const T* weight;            // likewise
-  T bias;
+struct PlanesArgs {
+  PadRows<T> in;  // of the first plane
+  const T* padded;
+  int64_t planes, in_step, weight_step, out_step;  // how many, and elements from one to the next
+  int64_t row_step;              // from what a row sees to what the next row of its phase sees
+  int row_phases, col_phases;    // output row y is of phase y % row_phases; col_phases is 1 or 2
+  const int* taps;               // how many each phase has: [row_phases][col_phases]
+  const int32_t* offset;         // of each tap in `padded`, phase by phase
+  const int32_t* weight_offset;  // likewise in `weight`
+  const T* weight;
+  const T* bias;  // of the first plane, or null
   T* out;
   int64_t rows, cols;
 };
 
-/// sums[tap][lane] += grad * padded, over all rows and columns.
+/// sums[tap][lane] += grad * padded, over some rows of one plane.
 template <class T>
 struct PlaneGradArgs {
+  PadRows<T> in;
   const T* padded;
   int64_t row_step;
   const int32_t* offset;
   int taps;
-  const T* grad;              // rows of `pitch`, a whole number of vectors, 0 beyond the last column
-  int64_t pitch, rows, cols;
+  const T* grad;
+  int64_t grad_row;      // elements from row to row
+  const T* grad_end;     // of the plane: nothing is read from there on
+  int64_t rows, cols;
   T* sums;
 };
 
@@ -96,9 +102,9 @@ struct ChannelGradArgs {
 template <class T>
 struct DepthwisePlanes {
   int lanes;
-  void (*pad_rows)(const PadRowsArgs<T>&) noexcept;
-  void (*correlate)(const PlaneArgs<T>&) noexcept;
+  void (*correlate)(const PlanesArgs<T>&) noexcept;
   void (*weight_grad)(const PlaneGradArgs<T>&) noexcept;
+  void (*add_lanes)(const T* sums, int taps, T* totals) noexcept;  // totals[tap] = sum over the lanes
 };
 
 template <class T>

@@ -6,42 +6,72 @@
 namespace striate::STRIATE_ISA {
 namespace {
 
-using conv::PadRowsArgs;
-using conv::PlaneArgs;
+using conv::PadRows;
 using conv::PlaneGradArgs;
+using conv::PlanesArgs;
 
 // ---- padded rows --------------------------------------------------------------------------------------
 
+template <int Odd, class V, int... I>
+STRIATE_INLINE V alternate(V a, V b, indices<I...>) {
+  return __builtin_shufflevector(a, b, (2 * I + Odd)...);
+}
+
+// even[i] = from[2 * i], odd[i] = from[2 * i + 1] for i < count. The last vectors overlap those before.
+template <int N, class T>
+STRIATE_INLINE void split_run(const T* from, T* even, T* odd, int64_t count) {
+  using order = typename make_indices<N>::type;
+  if constexpr (N > 1)
+    if (count < N) return split_run<N / 2>(from, even, odd, count);
+  for (int64_t i = 0; i < count; i += N) {
+    const int64_t at = smaller(i, count - N);
+    const auto a = load<vec<T, N>>(from + 2 * at), b = load<vec<T, N>>(from + 2 * at + N);
+    store(even + at, alternate<0>(a, b, order{}));
+    store(odd + at, alternate<1>(a, b, order{}));
+  }
+}
+
 template <class T>
-void pad_rows(const PadRowsArgs<T>& a) noexcept {
-  for (int64_t r = 0; r < a.rows; ++r) {
-    T* to = a.to + r * a.step * a.pitch;
-    const int64_t row = a.first + r;
-    if (row < 0 || row >= a.plane_rows) {
-      for (int64_t i = 0; i < a.step * a.pitch; ++i) to[i] = 0;
-      continue;
+STRIATE_INLINE void pad_rows(const PadRows<T>& p) {
+  const int64_t size = p.step * p.pitch;
+  const int64_t begin = smaller(p.rows, larger<int64_t>(0, -p.first));
+  const int64_t end = larger(begin, smaller(p.rows, p.plane_rows - p.first));
+  for (int64_t i = 0; i < begin * size; ++i) p.to[i] = 0;
+  for (int64_t i = end * size; i < p.rows * size; ++i) p.to[i] = 0;
+  const T* from = p.plane + (p.first + begin) * p.plane_row;
+  T* to = p.to + begin * size;
+  const auto cols = static_cast<int>(p.plane_cols);
+  if (p.step == 1) {
+    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size) copy_run(from, to + p.pad, cols);
+  } else if (p.step == 2) {
+    // Even columns go to the phase of the padding, odd ones to the other.
+    const int64_t even = p.pad / 2 + p.pad % 2 * p.pitch, odd = (p.pad + 1) / 2 + (1 - p.pad % 2) * p.pitch;
+    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size) {
+      split_run<kLanes<T>>(from, to + even, to + odd, cols / 2);
+      if (cols % 2) to[even + cols / 2] = from[cols - 1];
     }
-    const T* from = a.plane + row * a.plane_row;
-    if (a.step == 1) {
-      copy_run(from, to + a.pad, static_cast<int>(a.plane_cols));
-      continue;
-    }
-    for (int64_t phase = 0; phase < a.step; ++phase) {
-      // The first column of the plane that falls on this phase.
-      const int64_t x = ((phase - a.pad) % a.step + a.step) % a.step;
-      if (x >= a.plane_cols) continue;
-      T* here = to + phase * a.pitch + (x + a.pad) / a.step;
-      const int64_t count = (a.plane_cols - x - 1) / a.step + 1;
-      if (a.step == 2) {
-        copy_steps<2>(from + x, here, static_cast<int>(count));
-      } else {
-        for (int64_t i = 0; i < count; ++i) here[i] = from[x + i * a.step];
+  } else {
+    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size)
+      for (int64_t x = 0, phase = p.pad % p.step, at = p.pad / p.step; x < cols; ++x) {
+        to[phase * p.pitch + at] = from[x];
+        if (++phase == p.step) phase = 0, ++at;
       }
-    }
   }
 }
 
 // ---- correlation --------------------------------------------------------------------------------------
+
+// What the tiles of one plane have in common; `taps`, `offset` and `weight_offset` of one phase.
+template <class T>
+struct Plane {
+  int64_t row_step, cols;
+  const T* weight;
+  T bias;
+  int taps;
+  const int32_t* offset;
+  const int32_t* weight_offset;
+  const T* end;  // of the outputs
+};
 
 // Lanes beyond the last column go to the next row, whose turn comes later; nothing goes beyond `end`.
 template <class T, int N>
@@ -52,138 +82,125 @@ STRIATE_INLINE void store_before(T* to, vec<T, N> value, const T* end) {
     store_tail<T, N>(to, value, static_cast<int>(end - to));
 }
 
-// Rows x Vectors sums. More than one row only where the vectors reach across the whole of it.
+// One tap of a tile.
 template <int N, int Rows, int Vectors, class T>
-STRIATE_INLINE void plane_tile(const PlaneArgs<T>& a, const T* from, T* to, const T* end) {
+STRIATE_INLINE void add_tap(const Plane<T>& p, const T* from, int t, vec<T, N> (&sum)[Rows][Vectors]) {
   using V = vec<T, N>;
-  V sum[Rows][Vectors];
-  const V bias = broadcast<V>(a.bias);
-#pragma GCC unroll 4
+  const V weight = broadcast<V>(p.weight[p.weight_offset[t]]);
+  const T* x = from + p.offset[t];
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = bias;
-  const int taps = a.taps[0];
-  for (int t = 0; t < taps; ++t) {
-    const V weight = broadcast<V>(a.weight[t]);
-    const T* x = from + a.offset[t];
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sum[r][v] += load<V>(x + r * a.row_step + v * N) * weight;
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store_before<T, N>(to + r * a.cols + v * N, sum[r][v], end);
+    for (int v = 0; v < Vectors; ++v) sum[r][v] += load<V>(x + r * p.row_step + v * N) * weight;
 }
 
-// Rows of `Vectors` vectors each, as many at a time as make four sums; the last ones go back over rows done.
-template <int N, int Vectors, class T>
-STRIATE_INLINE void narrow_rows(const PlaneArgs<T>& a) {
-  constexpr int rows = 4 / Vectors;
-  const T* end = a.out + a.rows * a.cols;
-  if (a.rows < rows) {
-    for (int64_t y = 0; y < a.rows; ++y)
-      plane_tile<N, 1, Vectors>(a, a.padded + y * a.row_step, a.out + y * a.cols, end);
+// Rows x Vectors sums. More than one row only where the vectors reach across the whole of it.
+template <int N, int Rows, int Vectors, class T>
+STRIATE_INLINE void plane_tile(const Plane<T>& p, const T* from, T* to) {
+  using V = vec<T, N>;
+  V sum[Rows][Vectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast<V>(p.bias);
+  for (int t = 0; t < p.taps; ++t) add_tap<N, Rows, Vectors>(p, from, t, sum);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) store_before<T, N>(to + r * p.cols + v * N, sum[r][v], p.end);
+}
+
+// Rows of `Vectors` vectors each, `Rows` at a time; the last ones go back over rows done.
+template <int N, int Rows, int Vectors, class T>
+STRIATE_INLINE void narrow_rows(const Plane<T>& p, const T* from, T* to, int64_t rows) {
+  if (rows < Rows) {
+    for (int64_t y = 0; y < rows; ++y) plane_tile<N, 1, Vectors>(p, from + y * p.row_step, to + y * p.cols);
     return;
   }
-  for (int64_t i = 0; i < a.rows; i += rows) {
-    const int64_t y = smaller(i, a.rows - rows);
-    plane_tile<N, rows, Vectors>(a, a.padded + y * a.row_step, a.out + y * a.cols, end);
+  for (int64_t i = 0; i < rows; i += Rows) {
+    const int64_t y = smaller(i, rows - Rows);
+    plane_tile<N, Rows, Vectors>(p, from + y * p.row_step, to + y * p.cols);
   }
 }
 
 template <int N, class T>
-STRIATE_INLINE void plane_rows(const PlaneArgs<T>& a) {
-  const int vectors = static_cast<int>((a.cols + N - 1) / N);
-  if (vectors == 1) return narrow_rows<N, 1>(a);
-  if (vectors == 2) return narrow_rows<N, 2>(a);
-  const T* end = a.out + a.rows * a.cols;
-  for (int64_t y = 0; y < a.rows; ++y) {
-    const T* from = a.padded + y * a.row_step;
-    T* to = a.out + y * a.cols;
+STRIATE_INLINE void plane_rows(const Plane<T>& p, const T* from, T* to, int64_t rows) {
+  const int vectors = static_cast<int>((p.cols + N - 1) / N);
+  if (vectors == 1) return rows % 7 == 0 ? narrow_rows<N, 7, 1>(p, from, to, rows) : narrow_rows<N, 4, 1>(p, from, to, rows);
+  if (vectors == 2) return narrow_rows<N, 2, 2>(p, from, to, rows);
+  for (int64_t y = 0; y < rows; ++y, from += p.row_step, to += p.cols)
     even_pieces(vectors, 4, [&](int first, int count) {
-      const T* x = from + first * N;
-      T* here = to + first * N;
       if (count == 4)
-        plane_tile<N, 1, 4>(a, x, here, end);
+        plane_tile<N, 1, 4>(p, from + first * N, to + first * N);
       else if (count == 3)
-        plane_tile<N, 1, 3>(a, x, here, end);
+        plane_tile<N, 1, 3>(p, from + first * N, to + first * N);
       else
-        plane_tile<N, 1, 2>(a, x, here, end);
+        plane_tile<N, 1, 2>(p, from + first * N, to + first * N);
     });
-  }
 }
 
 // Outputs of two phases that alternate along the row, `Vectors` vectors of each.
 template <int N, int Vectors, class T>
-STRIATE_INLINE void paired_tile(const PlaneArgs<T>& a, const T* from, const int* taps, const int32_t* offset,
-                                const T* weight, T* to, const T* end) {
+STRIATE_INLINE void paired_tile(const Plane<T>& p, const int* taps, const T* from, T* to) {
   using V = vec<T, N>;
   using order = typename make_indices<N>::type;
-  V sum[2][Vectors];
+  V even[1][Vectors], odd[1][Vectors];
 #pragma GCC unroll 2
-  for (int phase = 0; phase < 2; ++phase) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[phase][v] = broadcast<V>(a.bias);
-    for (int t = 0; t < taps[phase]; ++t) {
-      const V w = broadcast<V>(*weight++);
-      const T* x = from + *offset++;
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sum[phase][v] += load<V>(x + v * N) * w;
-    }
-  }
+  for (int v = 0; v < Vectors; ++v) even[0][v] = odd[0][v] = broadcast<V>(p.bias);
+  for (int t = 0; t < taps[0]; ++t) add_tap<N, 1, Vectors>(p, from, t, even);
+  for (int t = taps[0]; t < taps[0] + taps[1]; ++t) add_tap<N, 1, Vectors>(p, from, t, odd);
 #pragma GCC unroll 2
   for (int v = 0; v < Vectors; ++v) {
-    store_before<T, N>(to + 2 * v * N, zip_low(sum[0][v], sum[1][v], order{}), end);
-    store_before<T, N>(to + (2 * v + 1) * N, zip_high(sum[0][v], sum[1][v], order{}), end);
+    store_before<T, N>(to + 2 * v * N, zip_low(even[0][v], odd[0][v], order{}), p.end);
+    store_before<T, N>(to + (2 * v + 1) * N, zip_high(even[0][v], odd[0][v], order{}), p.end);
   }
 }
 
 // Rows of more than one phase, in the order of memory.
 template <int N, class T>
-STRIATE_INLINE void phased_rows(const PlaneArgs<T>& a) {
-  const T* end = a.out + a.rows * a.cols;
+STRIATE_INLINE void phased_rows(const PlanesArgs<T>& a, const Plane<T>& plane, const T* from, T* to) {
   const int64_t cols = (a.cols + a.col_phases - 1) / a.col_phases;
-  int phase = 0;
-  const T* from = a.padded;
-  const int32_t* offset = a.offset;
-  const T* weight = a.weight;
+  Plane<T> p = plane;
   const int* taps = a.taps;
-  for (int64_t y = 0; y < a.rows; ++y) {
-    T* to = a.out + y * a.cols;
+  int phase = 0;
+  for (int64_t y = 0; y < a.rows; ++y, to += a.cols) {
     int64_t x = 0;
     if (a.col_phases == 2) {
-      for (; x + N < cols; x += 2 * N) paired_tile<N, 2>(a, from + x, taps, offset, weight, to + 2 * x, end);
-      if (x < cols) paired_tile<N, 1>(a, from + x, taps, offset, weight, to + 2 * x, end);
+      for (; x + N < cols; x += 2 * N) paired_tile<N, 2>(p, taps, from + x, to + 2 * x);
+      if (x < cols) paired_tile<N, 1>(p, taps, from + x, to + 2 * x);
     } else {
-      PlaneArgs<T> row = a;
-      row.taps = taps;
-      row.offset = offset;
-      row.weight = weight;
-      for (; x < cols; x += N) plane_tile<N, 1, 1>(row, from + x, to + x, end);
+      p.taps = *taps;
+      for (; x < cols; x += N) plane_tile<N, 1, 1>(p, from + x, to + x);
     }
-    for (int i = 0; i < a.col_phases; ++i, ++taps) offset += *taps, weight += *taps;
+    for (int i = 0; i < a.col_phases; ++i, ++taps) p.offset += *taps, p.weight_offset += *taps;
     if (++phase == a.row_phases) {
       phase = 0;
       from += a.row_step;
-      offset = a.offset;
-      weight = a.weight;
       taps = a.taps;
+      p.offset = a.offset;
+      p.weight_offset = a.weight_offset;
     }
   }
 }
 
 template <int N, class T>
-STRIATE_INLINE void correlate_by(const PlaneArgs<T>& a) {
-  if (a.row_phases * a.col_phases == 1)
-    plane_rows<N>(a);
-  else
-    phased_rows<N>(a);
+STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
+  PadRows<T> in = a.in;
+  T* out = a.out;
+  Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
+  for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
+    pad_rows(in);
+    if (a.bias) p.bias = a.bias[i];
+    p.end = out + a.rows * a.cols;
+    if (a.row_phases * a.col_phases == 1)
+      plane_rows<N>(p, a.padded, out, a.rows);
+    else
+      phased_rows<N>(a, p, a.padded, out);
+  }
 }
 
 template <class T>
-void correlate(const PlaneArgs<T>& a) noexcept {
+void correlate(const PlanesArgs<T>& a) noexcept {
   constexpr int n = kLanes<T>;
   if constexpr (STRIATE_VECTOR_BYTES == 64)
     if (a.cols <= n / 2 * a.col_phases) return correlate_by<n / 2>(a);
@@ -197,28 +214,26 @@ STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
   constexpr int n = kLanes<T>;
   using V = native<T>;
   V sum[Taps];
-  int64_t offset[Taps];
   T* sums = a.sums + first * n;
+  const int32_t* offset = a.offset + first;
+#pragma GCC unroll 9
+  for (int t = 0; t < Taps; ++t) sum[t] = load<V>(sums + t * n);
+  const auto rest = static_cast<int>(a.cols % n);
   vec<typename mask_of<T>::type, n> inside{};  // of a row's last vector
-  for (int lane = 0; lane < a.cols % n; ++lane) inside[lane] = -1;
-#pragma GCC unroll 9
-  for (int t = 0; t < Taps; ++t) {
-    sum[t] = load<V>(sums + t * n);
-    offset[t] = a.offset[first + t];
-  }
+  for (int lane = 0; lane < rest; ++lane) inside[lane] = -1;
   for (int64_t y = 0; y < a.rows; ++y) {
-    const T* grad = a.grad + y * a.pitch;
+    const T* grad = a.grad + y * a.grad_row;
     const T* padded = a.padded + y * a.row_step;
-    int64_t x = 0;
-    for (; x + n <= a.cols; x += n) {
-      const V g = load<V>(grad + x);
+    for (const T* end = grad + a.cols - rest; grad < end; grad += n, padded += n) {
+      const V g = load<V>(grad);
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + x + offset[t]) * g;
+      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + offset[t]) * g;
     }
-    if (x < a.cols) {  // what lies beyond may be infinite, and so must not even be multiplied by 0
-      const V g = load<V>(grad + x);
+    if (rest) {  // what lies beyond may be infinite, and so must not even be multiplied by 0
+      const V next = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
+      const V g = inside ? next : V{};
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += (inside ? load<V>(padded + x + offset[t]) : V{}) * g;
+      for (int t = 0; t < Taps; ++t) sum[t] += (inside ? load<V>(padded + offset[t]) : V{}) * g;
     }
   }
 #pragma GCC unroll 9
@@ -227,15 +242,32 @@ STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
 
 template <class T>
 void weight_grad(const PlaneGradArgs<T>& a) noexcept {
+  pad_rows(a.in);
   int first = 0;
   for (; first + 9 <= a.taps; first += 9) grad_taps<9>(a, first);
   for (; first + 3 <= a.taps; first += 3) grad_taps<3>(a, first);
   for (; first < a.taps; ++first) grad_taps<1>(a, first);
 }
 
+template <int N, class T>
+STRIATE_INLINE T lane_sum(const T* lanes) {
+  if constexpr (N == 1) {
+    return *lanes;
+  } else {
+    T half[N / 2];
+    store(half, load<vec<T, N / 2>>(lanes) + load<vec<T, N / 2>>(lanes + N / 2));
+    return lane_sum<N / 2>(static_cast<const T*>(half));
+  }
+}
+
+template <class T>
+void add_lanes(const T* sums, int taps, T* totals) noexcept {
+  for (int t = 0; t < taps; ++t) totals[t] = lane_sum<kLanes<T>>(sums + t * kLanes<T>);
+}
+
 template <class T>
 constexpr conv::DepthwisePlanes<T> planes() {
-  return {kLanes<T>, pad_rows<T>, correlate<T>, weight_grad<T>};
+  return {kLanes<T>, correlate<T>, weight_grad<T>, add_lanes<T>};
 }
 
 }  // namespace
