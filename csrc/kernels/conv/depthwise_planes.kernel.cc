@@ -126,7 +126,7 @@ STRIATE_INLINE void narrow_rows(const Plane<T>& p, const T* from, T* to, int64_t
 template <int N, class T>
 STRIATE_INLINE void plane_rows(const Plane<T>& p, const T* from, T* to, int64_t rows) {
   const int vectors = static_cast<int>((p.cols + N - 1) / N);
-  if (vectors == 1) return rows % 7 == 0 ? narrow_rows<N, 7, 1>(p, from, to, rows) : narrow_rows<N, 4, 1>(p, from, to, rows);
+  if (vectors == 1) return narrow_rows<N, 4, 1>(p, from, to, rows);
   if (vectors == 2) return narrow_rows<N, 2, 2>(p, from, to, rows);
   for (int64_t y = 0; y < rows; ++y, from += p.row_step, to += p.cols)
     even_pieces(vectors, 4, [&](int first, int count) {
@@ -138,6 +138,76 @@ STRIATE_INLINE void plane_rows(const Plane<T>& p, const T* from, T* to, int64_t 
         plane_tile<N, 1, 2>(p, from + first * N, to + first * N);
     });
 }
+
+// ---- kernels of 3 x 3 ---------------------------------------------------------------------------------
+
+// Taps at offset + h * row + {0, col[0], col[1]}; outputs `stride` rows apart: neighbours share rows.
+struct Square {
+  int64_t first, row, col[2];
+  int stride;
+};
+template <class T>
+STRIATE_INLINE bool find_square(const PlanesArgs<T>& a, Square& s) {
+  if (a.row_phases * a.col_phases != 1 || a.taps[0] != 9) return false;
+  const int32_t* o = a.offset;
+  s = {o[0], o[3] - o[0], {o[1] - o[0], o[2] - o[0]}, a.row_step == o[3] - o[0] ? 1 : 2};
+  if (a.row_step != s.stride * s.row) return false;
+  for (int h = 0; h < 3; ++h)
+    if (o[3 * h] - o[0] != h * s.row || o[3 * h + 1] - o[3 * h] != s.col[0] || o[3 * h + 2] - o[3 * h] != s.col[1])
+      return false;
+  return true;
+}
+
+// Four rows of one vector. Weights stay in registers for the whole plane, a row is read once for all outputs.
+template <int N, int Rows, int Stride, class T>
+STRIATE_INLINE void square_tile(const Plane<T>& p, const Square& s, const vec<T, N> (&weight)[9], const T* from,
+                                T* to) {
+  using V = vec<T, N>;
+  V sum[Rows];
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) sum[r] = broadcast<V>(p.bias);
+#pragma GCC unroll 9
+  for (int i = 0; i < (Rows - 1) * Stride + 3; ++i) {
+    const T* row = from + i * s.row;
+#pragma GCC unroll 3
+    for (int w = 0; w < 3; ++w) {
+      const V x = load<V>(w == 0 ? row : row + s.col[w - 1]);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        const int h = i - r * Stride;
+        if (h >= 0 && h < 3) sum[r] += x * weight[3 * h + w];
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < Rows; ++r) store_before<T, N>(to + r * p.cols, sum[r], p.end);
+}
+
+// The last vector of a row and the last rows go back over what is done. Rows shorter than a vector run over.
+template <int N, int Stride, class T>
+STRIATE_INLINE void square_rows(const Plane<T>& p, const Square& s, const T* from, T* to, int64_t rows) {
+  vec<T, N> weight[9];
+#pragma GCC unroll 9
+  for (int t = 0; t < 9; ++t) weight[t] = broadcast<vec<T, N>>(p.weight[p.weight_offset[t]]);
+  const int64_t last = larger<int64_t>(p.cols - N, 0);
+  if (rows < 4) {
+    for (int64_t y = 0; y < rows; ++y)
+      for (int64_t i = 0; i < p.cols; i += N) {
+        const int64_t x = smaller(i, last);
+        square_tile<N, 1, Stride>(p, s, weight, from + y * p.row_step + x, to + y * p.cols + x);
+      }
+    return;
+  }
+  for (int64_t j = 0; j < rows; j += 4) {
+    const int64_t y = smaller(j, rows - 4);
+    for (int64_t i = 0; i < p.cols; i += N) {
+      const int64_t x = smaller(i, last);
+      square_tile<N, 4, Stride>(p, s, weight, from + y * p.row_step + x, to + y * p.cols + x);
+    }
+  }
+}
+
+// ---- several phases -----------------------------------------------------------------------------------
 
 // Outputs of two phases that alternate along the row, `Vectors` vectors of each.
 template <int N, int Vectors, class T>
@@ -187,12 +257,18 @@ template <int N, class T>
 STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
   PadRows<T> in = a.in;
   T* out = a.out;
+  Square square{};
+  const bool is_square = find_square(a, square);
   Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
   for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
     pad_rows(in);
     if (a.bias) p.bias = a.bias[i];
     p.end = out + a.rows * a.cols;
-    if (a.row_phases * a.col_phases == 1)
+    if (is_square && square.stride == 1)
+      square_rows<N, 1>(p, square, a.padded + square.first, out, a.rows);
+    else if (is_square)
+      square_rows<N, 2>(p, square, a.padded + square.first, out, a.rows);
+    else if (a.row_phases * a.col_phases == 1)
       plane_rows<N>(p, a.padded, out, a.rows);
     else
       phased_rows<N>(a, p, a.padded, out);
