@@ -120,53 +120,62 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
 
 // ---- channels last ------------------------------------------------------------------------------------
 
-// Weights as [tap of all phases][channel].
+// Weights of all phases, one after the other: [vector][tap][lane].
 template <class T>
-Scratch<T> pack_weights(std::span<const Correlation<T>> phases, const conv::Product<T>& mover) {
+Scratch<T> pack_weights(std::span<const Correlation<T>> phases, const DepthwiseKernels<T>& kernels) {
   const Correlation<T>& c = phases[0];
-  int64_t taps = 0;
-  for (const Correlation<T>& phase : phases) taps += phase.taps();
-  Scratch<T> packed(taps * c.g);
+  const int64_t lanes = kernels.channels.lanes, vectors = ceil_div(c.g, lanes);
   std::vector<int64_t> tap;
   for (const Correlation<T>& phase : phases)
     for (int64_t h = 0; h < phase.axes[1].taps; ++h)
       for (int64_t w = 0; w < phase.axes[2].taps; ++w)
         tap.push_back(phase.weight - c.weight + h * phase.weight_tap[1] + w * phase.weight_tap[2]);
-  mover.pack_lanes({.weight = c.weight,
-                    .o = c.weight_g,
-                    .i = 0,
-                    .tap = tap.data(),
-                    .taps = static_cast<int>(taps),
-                    .lanes = static_cast<int>(c.g),
-                    .channels = 1,
-                    .packed = packed.get(),
-                    .step = c.g});
-  return packed;
+  const auto taps = static_cast<int64_t>(tap.size());
+  const Scratch<T> by_tap(taps * c.g);
+  kernels.mover.pack_lanes({.weight = c.weight,
+                            .o = c.weight_g,
+                            .i = 0,
+                            .tap = tap.data(),
+                            .taps = static_cast<int>(taps),
+                            .lanes = static_cast<int>(c.g),
+                            .channels = 1,
+                            .packed = by_tap.get(),
+                            .step = c.g});
+  Scratch<T> blocks(taps * vectors * lanes);
+  int64_t done = 0;
+  for (const Correlation<T>& phase : phases) {
+    kernels.channels.block_weights(by_tap.get() + done * c.g, c.g, static_cast<int>(phase.taps()),
+                                   blocks.get() + done * vectors * lanes);
+    done += phase.taps();
+  }
+  return blocks;
 }
 
 template <class T>
 void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseKernels<T>& kernels) {
   const Correlation<T>& c = phases[0];
-  const Scratch<T> weights = pack_weights(phases, kernels.mover);
+  const Scratch<T> weights = pack_weights(phases, kernels);
   const int64_t rows = most_rows(phases);
-  const int64_t strip = even_piece(c.g, kStripBytes / static_cast<int64_t>(sizeof(T)));
-  const int64_t strips = ceil_div(c.g, strip);
-  const int64_t piece = parts_in_task(rows, strip * c.axes[2].out * static_cast<int64_t>(phases.size()), c.n * strips);
+  const int64_t lanes = kernels.channels.lanes, vectors = ceil_div(c.g, lanes);
+  // As even as can be: never a single vector, which might go back over channels of another task.
+  const int64_t strips = ceil_div(vectors, kStripBytes / (lanes * static_cast<int64_t>(sizeof(T))));
+  const int64_t piece = parts_in_task(
+      rows, c.g / strips * c.axes[2].out * static_cast<int64_t>(phases.size()), c.n * strips);
   const int64_t pieces = ceil_div(rows, piece);
   const int64_t tasks = c.n * pieces * strips;
   parallel_for(tasks, workers_for(tasks, macs_of(phases)), FpMode::flush_denormals, [&](int64_t task, int) {
-    const int64_t first = task % strips * strip, channels = std::min(strip, c.g - first);
+    const int64_t first = task % strips * vectors / strips, last = (task % strips + 1) * vectors / strips;
     const int64_t begin = task / strips % pieces * piece, end = std::min(begin + piece, rows);
     const int64_t image = task / strips / pieces;
     const auto &in = c.input_stride, &out = c.output_stride;
-    const T* x = c.input + image * in[kN] + first;
+    const T* x = c.input + image * in[kN];
     const T* row[kMostDepthwiseTaps];
-    const T* weight[kMostDepthwiseTaps];
     for (int64_t y = begin; y < end; ++y) {
-      const T* tap_weight = weights.get() + first;
+      const T* weight = weights.get();
       for (const Correlation<T>& phase : phases) {
         const auto& [d, h, w] = phase.axes;
-        for (int64_t i = 0; i < phase.taps(); ++i, tap_weight += c.g) weight[i] = tap_weight;
+        const T* phase_weight = weight;
+        weight += phase.taps() * vectors * lanes;
         if (y >= h.out) continue;
         for (int64_t i = 0; i < h.taps; ++i) {
           const int64_t from = y * h.stride + i * h.dilation - h.pad;
@@ -181,17 +190,20 @@ void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseK
                                            .dilation = w.dilation,
                                            .pad = w.pad,
                                            .cols = w.out,
-                                           .channels = channels},
-                                    .weight = weight,
-                                    .bias = c.bias ? c.bias + first : nullptr,
-                                    .out = phase.output + image * out[kN] + first + y * out[kH],
-                                    .out_pixel = out[kW]});
+                                           .channels = c.g},
+                                    .weight = phase_weight,
+                                    .bias = c.bias,
+                                    .out = phase.output + image * out[kN] + y * out[kH],
+                                    .out_pixel = out[kW],
+                                    .first = first,
+                                    .last = last});
       }
     }
-    c.epilogue.apply({.out = c.output + image * out[kN] + first + begin * out[kH],
-                      .position = {image, first, 0, begin, 0},
+    const int64_t channel = first * lanes;
+    c.epilogue.apply({.out = c.output + image * out[kN] + channel + begin * out[kH],
+                      .position = {image, channel, 0, begin, 0},
                       .channel_step = 1,
-                      .channels = channels,
+                      .channels = std::min(last * lanes, c.g) - channel,
                       .rows = end - begin,
                       .cols = c.axes[2].out},
                      out);

@@ -80,13 +80,15 @@ struct ChannelRow {
   int64_t channels;
 };
 
+/// Vectors [first, last) of channels; the last vector of all goes back to end with the last channel.
 template <class T>
 struct ChannelArgs {
   ChannelRow<T> in;
-  const T* const* weight;     // of each tap: a weight a channel
-  const T* bias;              // a channel's, or null
+  const T* weight;            // [vector][tap][lane], of all vectors
+  const T* bias;              // of all channels, or null
   T* out;
   int64_t out_pixel;
+  int64_t first, last;
 };
 
 /// sums[tap * sum_step + channel] += grad * input, over one row.
@@ -110,6 +112,7 @@ struct DepthwisePlanes {
 template <class T>
 struct DepthwiseChannels {
   int lanes;
+  void (*block_weights)(const T* weight, int64_t channels, int taps, T* blocks) noexcept;  // from [tap][channel]
   void (*correlate)(const ChannelArgs<T>&) noexcept;
   void (*weight_grad)(const ChannelGradArgs<T>&) noexcept;
 };

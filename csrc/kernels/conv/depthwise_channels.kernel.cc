@@ -1,11 +1,10 @@
 // Depthwise convolution, channels last: lanes are channels. See depthwise.h.
 //
-// A tile of several columns walks over the channels, so that memory is read along many straight lines, whole
+// A tile of four columns walks over the channels, so that memory is read along many straight lines, whole
 // cache lines at a time: columns may lie a power of two apart, and the other way round they would fight for
-// few sets of the cache.
+// few sets of the cache. Columns of a tile share what they see.
 #include "kernels/conv/depthwise.h"
-#include "kernels/conv/even_pieces.h"
-#include "simd/vec.h"
+#include "kernels/conv/moves.h"
 
 namespace striate::STRIATE_ISA {
 namespace {
@@ -29,108 +28,149 @@ STRIATE_INLINE Inner inner_cols(const ChannelRow<T>& r) {
   return {first, larger(first, last)};
 }
 
-// Calls body<N>(c, vectors) for blocks of channels: two vectors, then one, the last of which goes back over
-// channels done. Fewer channels than a vector has lanes take shorter vectors.
-template <int N, class T, class Body>
-STRIATE_INLINE void channel_blocks(int64_t channels, Body body) {
-  if constexpr (N > 1)
-    if (channels < N) return channel_blocks<N / 2, T>(channels, body);
-  int64_t c = 0;
-  if constexpr (N == kLanes<T>)
-    for (; c + 2 * N <= channels; c += 2 * N) body.template operator()<N, 2>(c);
-  for (; c < channels; c += N) body.template operator()<N, 1>(smaller(c, channels - N));
-}
-
 // ---- correlation --------------------------------------------------------------------------------------
 
-template <int Cols, class T>
-STRIATE_INLINE void inner_tile(const ChannelArgs<T>& a, int64_t col) {
-  const ChannelRow<T>& in = a.in;
-  const int64_t from = (col * in.stride - in.pad) * in.pixel;
-  const int64_t step = in.stride * in.pixel, tap_step = in.dilation * in.pixel;
-  T* out = a.out + col * a.out_pixel;
-  channel_blocks<kLanes<T>, T>(in.channels, [&]<int N, int Vectors>(int64_t c) __attribute__((always_inline)) {
-    using V = vec<T, N>;
-    V sum[Cols][Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) {
-      const V bias = a.bias ? load<V>(a.bias + c + v * N) : V{};
-#pragma GCC unroll 4
-      for (int i = 0; i < Cols; ++i) sum[i][v] = bias;
-    }
-    const T* const* weight = a.weight;
-    for (int h = 0; h < in.kh; ++h) {
-      const T* row = in.row[h];
-      if (!row) {
-        for (int w = 0; w < in.kw; ++w, ++weight)
-#pragma GCC unroll 2
-          for (int v = 0; v < Vectors; ++v) {
-            const V nothing = load<V>(*weight + c + v * N) * V{};
-#pragma GCC unroll 4
-            for (int i = 0; i < Cols; ++i) sum[i][v] += nothing;
-          }
-        continue;
-      }
-      const T* x = row + from + c;
-      for (int w = 0; w < in.kw; ++w, ++weight, x += tap_step) {
-        V tap[Vectors];
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) tap[v] = load<V>(*weight + c + v * N);
-#pragma GCC unroll 4
-        for (int i = 0; i < Cols; ++i)
-#pragma GCC unroll 2
-          for (int v = 0; v < Vectors; ++v) sum[i][v] += load<V>(x + i * step + v * N) * tap[v];
-      }
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < Cols; ++i)
-#pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) store(out + i * a.out_pixel + c + v * N, sum[i][v]);
-  });
+// Vector v holds channels from here on: the last one goes back over channels of the one before.
+template <class T>
+STRIATE_INLINE int64_t channel_of(int64_t v, int64_t channels) {
+  return smaller(v * kLanes<T>, channels - kLanes<T>);
 }
 
-// A pixel some of whose taps are in the padding.
-template <class T>
-void edge_pixel(const ChannelArgs<T>& a, int64_t col) {
-  const ChannelRow<T>& in = a.in;
-  T* out = a.out + col * a.out_pixel;
-  channel_blocks<kLanes<T>, T>(in.channels, [&]<int N, int Vectors>(int64_t c) __attribute__((always_inline)) {
-    using V = vec<T, N>;
-    V sum[Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[v] = a.bias ? load<V>(a.bias + c + v * N) : V{};
-    const T* const* weight = a.weight;
-    for (int h = 0; h < in.kh; ++h) {
-      int64_t x = col * in.stride - in.pad;
-      for (int w = 0; w < in.kw; ++w, ++weight, x += in.dilation) {
-        const bool inside = in.row[h] && x >= 0 && x < in.cols_in;
-        const T* from = inside ? in.row[h] + x * in.pixel + c : nullptr;
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v)
-          sum[v] += (inside ? load<V>(from + v * N) : V{}) * load<V>(*weight + c + v * N);
+// Adds `Taps` neighbouring taps of one row of the kernel to kCols outputs, whose first sees column `x` of the image
+// at `from`. Only at an edge may columns be outside.
+template <int Taps, int Stride, bool Edge, class T>
+STRIATE_INLINE void row_taps(const T* from, int64_t pixel, int64_t x, int64_t cols_in, const T* weight,
+                             native<T> (&sum)[kCols]) {
+  using V = native<T>;
+  V tap[Taps];
+#pragma GCC unroll 3
+  for (int t = 0; t < Taps; ++t) tap[t] = load<V>(weight + t * kLanes<T>);
+#pragma GCC unroll 9
+  for (int j = 0; j < (kCols - 1) * Stride + Taps; ++j) {
+    if (Stride > Taps && j % Stride != 0) continue;
+    const V seen = !Edge || (x + j >= 0 && x + j < cols_in) ? load<V>(from + j * pixel) : V{};
+#pragma GCC unroll 4
+    for (int i = 0; i < kCols; ++i) {
+      const int t = j - i * Stride;
+      if (t >= 0 && t < Taps) sum[i] += seen * tap[t];
+    }
+  }
+}
+
+// kCols outputs from `col` on. Kernels of 3 x 3 are unrolled; a size of 0 is known at run time. Rows outside are
+// rows without any column.
+template <int Size, int Stride, bool Edge, class T>
+__attribute__((noinline)) void column_tile(const ChannelArgs<T>& a, int64_t col) {
+  using V = native<T>;
+  constexpr int n = kLanes<T>;
+  const int kh = Size ? Size : a.in.kh, kw = Size ? Size : a.in.kw;
+  const int64_t pixel = a.in.pixel, cols_in = a.in.cols_in, channels = a.in.channels, out_pixel = a.out_pixel;
+  const int64_t x = col * Stride - a.in.pad;
+  const T* const* row = a.in.row;
+  const T* fixed[Size ? Size : 1];
+  if constexpr (Size > 0) {
+#pragma GCC unroll 3
+    for (int h = 0; h < Size; ++h) fixed[h] = row[h] + (Edge && !row[h] ? 0 : x * pixel);
+  }
+  const T* weight = a.weight + a.first * kh * kw * n;
+  T* out = a.out + col * out_pixel;
+  for (int64_t v = a.first; v < a.last; ++v) {
+    const int64_t c = channel_of<T>(v, channels);
+    V sum[kCols];
+    const V bias = a.bias ? load<V>(a.bias + c) : V{};
+#pragma GCC unroll 4
+    for (int i = 0; i < kCols; ++i) sum[i] = bias;
+    if constexpr (Size > 0) {
+#pragma GCC unroll 3
+      for (int h = 0; h < Size; ++h)
+        row_taps<Size, Stride, Edge>(fixed[h] + c, pixel, x, !Edge || row[h] ? cols_in : 0, weight + h * Size * n, sum);
+      weight += Size * Size * n;
+    } else {
+      for (int h = 0; h < kh; ++h) {
+        const bool inside = !Edge || row[h];
+        const T* from = inside ? row[h] + x * pixel + c : nullptr;
+        for (int w = 0; w < kw; ++w, weight += n)
+          row_taps<1, Stride, Edge>(inside ? from + w * pixel : from, pixel, x + w, inside ? cols_in : 0, weight, sum);
       }
     }
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) store(out + c + v * N, sum[v]);
-  });
+#pragma GCC unroll 4
+    for (int i = 0; i < kCols; ++i) store(out + i * out_pixel + c, sum[i]);
+  }
+}
+
+// One pixel, any window. Of fewer channels than a vector has lanes, the others are neither read nor written.
+template <bool Narrow, class T>
+void single_pixel(const ChannelArgs<T>& a, int64_t col) {
+  using V = native<T>;
+  constexpr int n = kLanes<T>;
+  const ChannelRow<T>& in = a.in;
+  const auto lanes = static_cast<int>(in.channels);
+  const T* weight = a.weight + a.first * in.kh * in.kw * n;
+  for (int64_t v = a.first; v < a.last; ++v) {
+    const int64_t c = Narrow ? 0 : channel_of<T>(v, in.channels);
+    const auto read = [&](const T* from) { return Narrow ? load_tail<T, n>(from, lanes) : load<V>(from); };
+    V sum = a.bias ? read(a.bias + c) : V{};
+    for (int h = 0; h < in.kh; ++h) {
+      int64_t x = col * in.stride - in.pad;
+      for (int w = 0; w < in.kw; ++w, weight += n, x += in.dilation) {
+        const bool inside = in.row[h] && x >= 0 && x < in.cols_in;
+        sum += (inside ? read(in.row[h] + x * in.pixel + c) : V{}) * load<V>(weight);
+      }
+    }
+    T* out = a.out + col * a.out_pixel + c;
+    if constexpr (Narrow)
+      store_tail<T, n>(out, sum, lanes);
+    else
+      store(out, sum);
+  }
+}
+
+template <int Size, int Stride, class T>
+STRIATE_INLINE void column_tiles(const ChannelArgs<T>& a) {
+  const Inner inner = inner_cols(a.in);
+  bool rows_inside = true;
+  for (int h = 0; h < a.in.kh; ++h) rows_inside = rows_inside && a.in.row[h];
+  for (int64_t i = 0; i < a.in.cols; i += kCols) {
+    const int64_t col = smaller(i, a.in.cols - kCols);
+    if (rows_inside && col >= inner.first && col + kCols <= inner.last)
+      column_tile<Size, Stride, false>(a, col);
+    else
+      column_tile<Size, Stride, true>(a, col);
+  }
 }
 
 template <class T>
 void correlate(const ChannelArgs<T>& a) noexcept {
-  const Inner inner = inner_cols(a.in);
-  for (int64_t col = 0; col < inner.first; ++col) edge_pixel(a, col);
-  even_pieces(static_cast<int>(inner.last - inner.first), kCols, [&](int first, int count) {
-    const int64_t col = inner.first + first;
-    if (count == 4)
-      inner_tile<4>(a, col);
-    else if (count == 3)
-      inner_tile<3>(a, col);
-    else if (count == 2)
-      inner_tile<2>(a, col);
-    else
-      inner_tile<1>(a, col);
-  });
-  for (int64_t col = inner.last; col < a.in.cols; ++col) edge_pixel(a, col);
+  const ChannelRow<T>& in = a.in;
+  const bool narrow = in.channels < kLanes<T>;
+  if (narrow || in.cols < kCols || in.dilation != 1 || in.stride > 2) {
+    for (int64_t col = 0; col < in.cols; ++col) {
+      if (narrow)
+        single_pixel<true>(a, col);
+      else
+        single_pixel<false>(a, col);
+    }
+    return;
+  }
+  const bool square = in.kh == 3 && in.kw == 3;
+  if (in.stride == 1)
+    square ? column_tiles<3, 1>(a) : column_tiles<0, 1>(a);
+  else
+    square ? column_tiles<3, 2>(a) : column_tiles<0, 2>(a);
+}
+
+// [tap][channel] to [vector][tap][lane].
+template <class T>
+void block_weights(const T* weight, int64_t channels, int taps, T* blocks) noexcept {
+  constexpr int n = kLanes<T>;
+  for (int64_t v = 0; v * n < channels; ++v)
+    for (int t = 0; t < taps; ++t, blocks += n) {
+      const T* from = weight + t * channels;
+      if (channels < n)
+        store(blocks, load_tail<T, n>(from, static_cast<int>(channels)));
+      else
+        store(blocks, load<native<T>>(from + channel_of<T>(v, channels)));
+    }
 }
 
 // ---- weight gradient ----------------------------------------------------------------------------------
@@ -214,7 +254,7 @@ void weight_grad(const ChannelGradArgs<T>& a) noexcept {
 
 template <class T>
 constexpr conv::DepthwiseChannels<T> channels() {
-  return {kLanes<T>, correlate<T>, weight_grad<T>};
+  return {kLanes<T>, block_weights<T>, correlate<T>, weight_grad<T>};
 }
 
 }  // namespace
