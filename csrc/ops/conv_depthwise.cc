@@ -71,9 +71,11 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
   const int64_t steps = most_rows(phases);  // rows of the phase that has most
   const int64_t piece = plane.piece(steps, sizeof(T));
   const int64_t pieces = ceil_div(steps, piece);
-  const int64_t channels = parts_in_task(c.g, piece * row_phases * cols, c.n * pieces);  // of a task
+  // Pieces follow each other in memory, so they are parted only where planes are few.
+  const int64_t parts = c.n * c.g < kEnoughTasks ? pieces : 1;
+  const int64_t channels = parts_in_task(c.g, rows * cols, c.n * parts);  // of a task
   const int64_t strips = ceil_div(c.g, channels);
-  const int64_t tasks = c.n * strips * pieces;
+  const int64_t tasks = c.n * strips * parts;
   const int workers = workers_for(tasks, macs_of(phases));
   const int64_t scratch_size = plane.rows(piece) * plane.row_size();
   std::vector<Scratch<T>> scratch;
@@ -83,36 +85,38 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
   }
   parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
     T* padded = scratch[static_cast<size_t>(worker)].get();
-    const int64_t step = task % pieces * piece;
-    const int64_t first = task / pieces % strips * channels;
-    const int64_t image = task / pieces / strips;
-    const int64_t end = std::min(first + channels, c.g);
-    const int64_t row = step * row_phases, row_end = std::min(row + piece * row_phases, rows);
+    const int64_t part = task % parts, first = task / parts % strips * channels, image = task / parts / strips;
+    const int64_t end = std::min(first + channels, c.g), at_once = pieces == 1 ? end - first : 1;
+    const int64_t row_begin = part * pieces / parts * piece * row_phases;
+    const int64_t row_end = std::min((part + 1) * pieces / parts * piece * row_phases, rows);
     const auto &in = c.input_stride, &out = c.output_stride;
-    T* to = c.output + image * out[kN] + first * out[kC] + row * cols;
-    kernel.correlate({.in = plane.see(c.input + image * in[kN] + first * in[kC], in[kH], c.axes, step,
-                                      std::min(piece, steps - step), pieces == 1, padded),
-                      .padded = padded,
-                      .planes = end - first,
-                      .in_step = in[kC],
-                      .weight_step = c.weight_g,
-                      .out_step = out[kC],
-                      .row_step = plane.row_stride * plane.row_size(),
-                      .row_phases = static_cast<int>(row_phases),
-                      .col_phases = static_cast<int>(col_phases),
-                      .taps = taps.data(),
-                      .offset = offset.data(),
-                      .weight_offset = weight_offset.data(),
-                      .weight = c.weight + first * c.weight_g,
-                      .bias = c.bias ? c.bias + first : nullptr,
-                      .out = to,
-                      .rows = row_end - row,
-                      .cols = cols});
-    c.epilogue.apply({.out = to,
-                      .position = {image, first, 0, row, 0},
+    for (int64_t channel = first; channel < end; channel += at_once)
+      for (int64_t row = row_begin; row < row_end; row += piece * row_phases) {
+        const int64_t step = row / row_phases;
+        kernel.correlate({.in = plane.see(c.input + image * in[kN] + channel * in[kC], in[kH], c.axes, step,
+                                          std::min(piece, steps - step), pieces == 1, padded),
+                          .padded = padded,
+                          .planes = at_once,
+                          .in_step = in[kC],
+                          .weight_step = c.weight_g,
+                          .out_step = out[kC],
+                          .row_step = plane.row_stride * plane.row_size(),
+                          .row_phases = static_cast<int>(row_phases),
+                          .col_phases = static_cast<int>(col_phases),
+                          .taps = taps.data(),
+                          .offset = offset.data(),
+                          .weight_offset = weight_offset.data(),
+                          .weight = c.weight + channel * c.weight_g,
+                          .bias = c.bias ? c.bias + channel : nullptr,
+                          .out = c.output + image * out[kN] + channel * out[kC] + row * cols,
+                          .rows = std::min(piece * row_phases, rows - row),
+                          .cols = cols});
+      }
+    c.epilogue.apply({.out = c.output + image * out[kN] + first * out[kC] + row_begin * cols,
+                      .position = {image, first, 0, row_begin, 0},
                       .channel_step = 1,
                       .channels = end - first,
-                      .rows = row_end - row,
+                      .rows = row_end - row_begin,
                       .cols = cols},
                      out);
   });

@@ -100,7 +100,7 @@ void grad_planes(const ConvProblem& p, const TensorView& input, const TensorView
                               .taps = static_cast<int>(taps),
                               .grad = grad + row * w.out,
                               .grad_row = w.out,
-                              .grad_end = grad + h.out * w.out,
+                              .grad_end = grad_output.as<T>() + grad_output.size(),
                               .rows = rows,
                               .cols = w.out,
                               .sums = lanes});

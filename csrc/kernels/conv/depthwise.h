@@ -64,7 +64,7 @@ struct PlaneGradArgs {
   int taps;
   const T* grad;
   int64_t grad_row;      // elements from row to row
-  const T* grad_end;     // of the plane: nothing is read from there on
+  const T* grad_end;     // of all planes: nothing is read from there on
   int64_t rows, cols;
   T* sums;
 };

@@ -226,6 +226,47 @@ STRIATE_INLINE void paired_tile(const Plane<T>& p, const int* taps, const T* fro
   }
 }
 
+// The four phases of a gradient of stride 2, kernel 3 and padding 1, with rows and columns that pair off. Of the
+// gradients a b / c d of the outputs the inputs between see a, a b / a c, a b c d.
+template <class T>
+STRIATE_INLINE bool is_quartered(const PlanesArgs<T>& a) {
+  if (a.row_phases != 2 || a.col_phases != 2 || a.rows % 2 || a.cols % 2) return false;
+  if (a.taps[0] != 1 || a.taps[1] != 2 || a.taps[2] != 2 || a.taps[3] != 4) return false;
+  const int32_t* o = a.offset;
+  const auto row = static_cast<int32_t>(a.row_step);
+  const int32_t seen[9] = {0, 0, 1, 0, row, 0, 1, row, row + 1};
+  for (int t = 0; t < 9; ++t)
+    if (o[t] - o[0] != seen[t]) return false;
+  return true;
+}
+
+template <int N, class T>
+STRIATE_INLINE void quartered_rows(const Plane<T>& p, const T* from, T* to, int64_t rows) {
+  using V = vec<T, N>;
+  using order = typename make_indices<N>::type;
+  V w[9];
+#pragma GCC unroll 9
+  for (int t = 0; t < 9; ++t) w[t] = broadcast<V>(p.weight[p.weight_offset[t]]);
+  const V bias = broadcast<V>(p.bias);
+  const int64_t last = larger<int64_t>(p.cols / 2 - N, 0);
+  from += p.offset[0];
+  for (int64_t y = 0; y < rows; y += 2, from += p.row_step, to += 2 * p.cols)
+    for (int64_t i = 0; i < p.cols / 2; i += N) {
+      const int64_t x = smaller(i, last);
+      const T* above = from + x;
+      const T* below = above + p.row_step;
+      const V a = load<V>(above), b = load<V>(above + 1), c = load<V>(below), d = load<V>(below + 1);
+      const V sum[4] = {bias + a * w[0], bias + a * w[1] + b * w[2], bias + a * w[3] + c * w[4],
+                        bias + a * w[5] + b * w[6] + c * w[7] + d * w[8]};
+#pragma GCC unroll 2
+      for (int r = 0; r < 2; ++r) {
+        T* here = to + r * p.cols + 2 * x;
+        store_before<T, N>(here, zip_low(sum[2 * r], sum[2 * r + 1], order{}), p.end);
+        store_before<T, N>(here + N, zip_high(sum[2 * r], sum[2 * r + 1], order{}), p.end);
+      }
+    }
+}
+
 // Rows of more than one phase, in the order of memory.
 template <int N, class T>
 STRIATE_INLINE void phased_rows(const PlanesArgs<T>& a, const Plane<T>& plane, const T* from, T* to) {
@@ -258,7 +299,7 @@ STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
   PadRows<T> in = a.in;
   T* out = a.out;
   Square square{};
-  const bool is_square = find_square(a, square);
+  const bool is_square = find_square(a, square), quartered = is_quartered(a);
   Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
   for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
     pad_rows(in);
@@ -270,6 +311,8 @@ STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
       square_rows<N, 2>(p, square, a.padded + square.first, out, a.rows);
     else if (a.row_phases * a.col_phases == 1)
       plane_rows<N>(p, a.padded, out, a.rows);
+    else if (quartered)
+      quartered_rows<N>(p, a.padded, out, a.rows);
     else
       phased_rows<N>(a, p, a.padded, out);
   }
@@ -295,6 +338,7 @@ STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
 #pragma GCC unroll 9
   for (int t = 0; t < Taps; ++t) sum[t] = load<V>(sums + t * n);
   const auto rest = static_cast<int>(a.cols % n);
+  const bool alone = a.cols < n;  // one vector a row
   vec<typename mask_of<T>::type, n> inside{};  // of a row's last vector
   for (int lane = 0; lane < rest; ++lane) inside[lane] = -1;
   for (int64_t y = 0; y < a.rows; ++y) {
@@ -305,7 +349,11 @@ STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
 #pragma GCC unroll 9
       for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + offset[t]) * g;
     }
-    if (rest) {  // what lies beyond may be infinite, and so must not even be multiplied by 0
+    if (alone) {  // lanes beyond the last column are forgotten in the end
+      const V g = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
+#pragma GCC unroll 9
+      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + offset[t]) * g;
+    } else if (rest) {  // what lies beyond may be infinite, and so must not even be multiplied by 0
       const V next = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
       const V g = inside ? next : V{};
 #pragma GCC unroll 9
@@ -313,7 +361,7 @@ STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
     }
   }
 #pragma GCC unroll 9
-  for (int t = 0; t < Taps; ++t) store(sums + t * n, sum[t]);
+  for (int t = 0; t < Taps; ++t) store(sums + t * n, alone ? (inside ? sum[t] : V{}) : sum[t]);
 }
 
 template <class T>
