@@ -51,7 +51,7 @@ struct PaddedPlane {
   /// What `outputs` rows from `row` on see. Where `all` rows are always seen at once, they always lie in the same
   /// place, and the padding above and below, once 0, stays so.
   template <class T>
-  conv::PadRows<T> see(const T* plane, int64_t plane_row, const CorrelationAxes& axes, int64_t row, int64_t outputs,
+  conv::PadRows<T> see(const T* plane, const T* planes_end, int64_t plane_row, const CorrelationAxes& axes, int64_t row, int64_t outputs,
                        bool all, T* scratch) const {
     const int64_t begin = first + row * row_stride, end = begin + rows(outputs);
     const int64_t from = all ? std::max<int64_t>(begin, 0) : begin, to = all ? std::min(end, axes[1].in) : end;
@@ -59,6 +59,7 @@ struct PaddedPlane {
             .plane_row = plane_row,
             .plane_rows = axes[1].in,
             .plane_cols = axes[2].in,
+            .end = planes_end,
             .first = from,
             .rows = std::max<int64_t>(to - from, 0),
             .pad = pad,

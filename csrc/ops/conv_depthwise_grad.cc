@@ -78,35 +78,34 @@ void grad_planes(const ConvProblem& p, const TensorView& input, const TensorView
   const int workers = workers_for(split.tasks(), p.macs());
   std::vector<Scratch<T>> scratch;  // padded rows of the input, sums of lanes
   for (int i = 0; i < workers; ++i) {
-    scratch.emplace_back(padded_size + lane_sums);
-    std::fill_n(scratch.back().get(), padded_size, T(0));
+    scratch.emplace_back(2 * padded_size + lane_sums);
+    std::fill_n(scratch.back().get(), 2 * padded_size, T(0));
   }
   const auto x = strides_of(input), g = strides_of(grad_output);
   parallel_for(split.tasks(), workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
     const Share share = split.share(task);
     T* padded = scratch[static_cast<size_t>(worker)].get();
-    T* lanes = padded + padded_size;
-    for (int64_t channel = share.channel; channel < share.channel + share.channels; ++channel) {
-      std::fill_n(lanes, lane_sums, T(0));
-      for (int64_t image = share.begin; image < share.end; ++image)
-        for (int64_t row = 0; row < h.out; row += piece) {
-          const int64_t rows = std::min(piece, h.out - row);
-          const T* grad = grad_output.as<T>() + image * g[kN] + channel * g[kC];
-          kernel.weight_grad({.in = plane.see(input.as<T>() + image * x[kN] + channel * x[kC], x[kH], axes, row, rows,
-                                              piece == h.out, padded),
-                              .padded = padded,
-                              .row_step = plane.row_stride * plane.row_size(),
-                              .offset = offset.data(),
-                              .taps = static_cast<int>(taps),
-                              .grad = grad + row * w.out,
-                              .grad_row = w.out,
-                              .grad_end = grad_output.as<T>() + grad_output.size(),
-                              .rows = rows,
-                              .cols = w.out,
-                              .sums = lanes});
-        }
-      kernel.add_lanes(lanes, static_cast<int>(taps), sums.get() + (share.part * p.g + channel) * taps);
-    }
+    kernel.weight_grad({.in = plane.see(input.as<T>() + share.begin * x[kN] + share.channel * x[kC],
+                                        input.as<T>() + input.size(), x[kH], axes, 0, piece, piece == h.out, padded),
+                        .padded = padded,
+                        .padded_step = padded_size,
+                        .images = share.end - share.begin,
+                        .channels = share.channels,
+                        .in_image = x[kN],
+                        .in_channel = x[kC],
+                        .grad_image = g[kN],
+                        .grad_channel = g[kC],
+                        .row_step = plane.row_stride * plane.row_size(),
+                        .row_stride = plane.row_stride,
+                        .offset = offset.data(),
+                        .taps = static_cast<int>(taps),
+                        .grad = grad_output.as<T>() + share.begin * g[kN] + share.channel * g[kC],
+                        .grad_end = grad_output.as<T>() + grad_output.size(),
+                        .rows = h.out,
+                        .cols = w.out,
+                        .piece = piece,
+                        .sums = padded + 2 * padded_size,
+                        .totals = sums.get() + (share.part * p.g + share.channel) * taps});
   });
   store_sums(p, sums, split.parts, taps, 1, grad_weight, kernels);
 }

@@ -32,6 +32,7 @@ struct PadRows {
   const T* plane;
   int64_t plane_row;  // elements from row to row
   int64_t plane_rows, plane_cols;
+  const T* end;  // of all planes: nothing is read from there on
   int64_t first, rows;  // rows of the plane that are wanted; some may be outside
   int64_t pad, step, pitch;
   T* to;  // [rows][step][pitch]
@@ -42,6 +43,7 @@ template <class T>
 struct PlanesArgs {
   PadRows<T> in;  // of the first plane
   const T* padded;
+  int64_t padded_step;  // there is a second scratch area
   int64_t planes, in_step, weight_step, out_step;  // how many, and elements from one to the next
   int64_t row_step;              // from what a row sees to what the next row of its phase sees
   int row_phases, col_phases;    // output row y is of phase y % row_phases; col_phases is 1 or 2
@@ -54,19 +56,21 @@ struct PlanesArgs {
   int64_t rows, cols;
 };
 
-/// sums[tap][lane] += grad * padded, over some rows of one plane.
+/// totals[channel][tap] = sum of grad * padded over images, rows and columns, `piece` rows at a time.
 template <class T>
-struct PlaneGradArgs {
-  PadRows<T> in;
+struct PlanesGradArgs {
+  PadRows<T> in;  // of the first piece
   const T* padded;
-  int64_t row_step;
-  const int32_t* offset;
+  int64_t padded_step;  // there is a second scratch area
+  int64_t images, channels, in_image, in_channel, grad_image, grad_channel;
+  int64_t row_step, row_stride;  // from row to row: elements in scratch, rows of the plane
+  const int32_t* offset;         // of each tap in `padded`
   int taps;
-  const T* grad;
-  int64_t grad_row;      // elements from row to row
-  const T* grad_end;     // of all planes: nothing is read from there on
-  int64_t rows, cols;
-  T* sums;
+  const T* grad;      // dense planes
+  const T* grad_end;  // of all of them
+  int64_t rows, cols, piece;
+  T* sums;  // scratch: [tap][lane]
+  T* totals;
 };
 
 /// What a row of outputs sees, channels last.
@@ -105,8 +109,7 @@ template <class T>
 struct DepthwisePlanes {
   int lanes;
   void (*correlate)(const PlanesArgs<T>&) noexcept;
-  void (*weight_grad)(const PlaneGradArgs<T>&) noexcept;
-  void (*add_lanes)(const T* sums, int taps, T* totals) noexcept;  // totals[tap] = sum over the lanes
+  void (*weight_grad)(const PlanesGradArgs<T>&) noexcept;
 };
 
 template <class T>

@@ -7,8 +7,8 @@ namespace striate::STRIATE_ISA {
 namespace {
 
 using conv::PadRows;
-using conv::PlaneGradArgs;
 using conv::PlanesArgs;
+using conv::PlanesGradArgs;
 
 // ---- padded rows --------------------------------------------------------------------------------------
 
@@ -31,31 +31,64 @@ STRIATE_INLINE void split_run(const T* from, T* even, T* odd, int64_t count) {
   }
 }
 
+template <class T, int... I>
+STRIATE_INLINE auto first_lanes(int64_t count, indices<I...>) {
+  using Mask = typename mask_of<T>::type;
+  return vec<Mask, kLanes<T>>{I...} < vec<Mask, kLanes<T>>{} + static_cast<Mask>(count);
+}
+
+// Rows of at most one vector (a phase), full vectors of which may be read and written: how many of them are done.
 template <class T>
-STRIATE_INLINE void pad_rows(const PadRows<T>& p) {
+STRIATE_INLINE int64_t pad_short_rows(const PadRows<T>& p, const T* from, T* to, int64_t rows, int64_t even,
+                                      int64_t odd) {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  using order = typename make_indices<n>::type;
+  const int64_t reach = p.step * n, size = p.step * p.pitch;
+  if (p.step > 2 || p.plane_cols > reach || even % p.pitch + n > p.pitch || odd % p.pitch + n > p.pitch) return 0;
+  const auto first = first_lanes<T>((p.plane_cols + p.step - 1) / p.step, order{});
+  const auto second = first_lanes<T>(p.plane_cols / p.step, order{});
+  int64_t r = 0;
+  for (; r < rows && from + reach <= p.end; ++r, from += p.plane_row, to += size) {
+    const V a = load<V>(from);
+    if (p.step == 1) {
+      store(to + even, first ? a : V{});
+      continue;
+    }
+    const V b = load<V>(from + n), evens = alternate<0>(a, b, order{}), odds = alternate<1>(a, b, order{});
+    store(to + even, first ? evens : V{});
+    store(to + odd, second ? odds : V{});
+  }
+  return r;
+}
+
+template <class T>
+void pad_rows(const PadRows<T>& p) {
   const int64_t size = p.step * p.pitch;
   const int64_t begin = smaller(p.rows, larger<int64_t>(0, -p.first));
   const int64_t end = larger(begin, smaller(p.rows, p.plane_rows - p.first));
   for (int64_t i = 0; i < begin * size; ++i) p.to[i] = 0;
   for (int64_t i = end * size; i < p.rows * size; ++i) p.to[i] = 0;
-  const T* from = p.plane + (p.first + begin) * p.plane_row;
-  T* to = p.to + begin * size;
+  // Of two phases, even columns go to the padding's, odd ones to the other.
+  const int64_t even = p.step == 1 ? p.pad : p.pad / 2 + p.pad % 2 * p.pitch;
+  const int64_t odd = p.step == 1 ? p.pad : (p.pad + 1) / 2 + (1 - p.pad % 2) * p.pitch;
+  const int64_t done = pad_short_rows(p, p.plane + (p.first + begin) * p.plane_row, p.to + begin * size, end - begin,
+                                      even, odd);
+  const T* from = p.plane + (p.first + begin + done) * p.plane_row;
+  T* to = p.to + (begin + done) * size;
   const auto cols = static_cast<int>(p.plane_cols);
-  if (p.step == 1) {
-    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size) copy_run(from, to + p.pad, cols);
-  } else if (p.step == 2) {
-    // Even columns go to the phase of the padding, odd ones to the other.
-    const int64_t even = p.pad / 2 + p.pad % 2 * p.pitch, odd = (p.pad + 1) / 2 + (1 - p.pad % 2) * p.pitch;
-    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size) {
+  for (int64_t r = begin + done; r < end; ++r, from += p.plane_row, to += size) {
+    if (p.step == 1) {
+      copy_run(from, to + even, cols);
+    } else if (p.step == 2) {
       split_run<kLanes<T>>(from, to + even, to + odd, cols / 2);
       if (cols % 2) to[even + cols / 2] = from[cols - 1];
-    }
-  } else {
-    for (int64_t r = begin; r < end; ++r, from += p.plane_row, to += size)
+    } else {
       for (int64_t x = 0, phase = p.pad % p.step, at = p.pad / p.step; x < cols; ++x) {
         to[phase * p.pitch + at] = from[x];
         if (++phase == p.step) phase = 0, ++at;
       }
+    }
   }
 }
 
@@ -294,27 +327,38 @@ STRIATE_INLINE void phased_rows(const PlanesArgs<T>& a, const Plane<T>& plane, c
   }
 }
 
+// A plane is padded before the sums of the one before: what was just stored in pieces cannot be read across them
+// until it has reached the cache, and the next sums would wait for it.
 template <int N, class T>
 STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
   PadRows<T> in = a.in;
+  const T* padded = a.padded;
   T* out = a.out;
   Square square{};
   const bool is_square = find_square(a, square), quartered = is_quartered(a);
   Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
-  for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
-    pad_rows(in);
+  int64_t other = a.padded_step;  // to the other of two scratch areas
+  pad_rows(in);
+  for (int64_t i = 0; i < a.planes; ++i, p.weight += a.weight_step, out += a.out_step) {
+    if (i + 1 < a.planes) {
+      in.plane += a.in_step;
+      in.to += other;
+      pad_rows(in);
+    }
     if (a.bias) p.bias = a.bias[i];
     p.end = out + a.rows * a.cols;
     if (is_square && square.stride == 1)
-      square_rows<N, 1>(p, square, a.padded + square.first, out, a.rows);
+      square_rows<N, 1>(p, square, padded + square.first, out, a.rows);
     else if (is_square)
-      square_rows<N, 2>(p, square, a.padded + square.first, out, a.rows);
+      square_rows<N, 2>(p, square, padded + square.first, out, a.rows);
     else if (a.row_phases * a.col_phases == 1)
-      plane_rows<N>(p, a.padded, out, a.rows);
+      plane_rows<N>(p, padded, out, a.rows);
     else if (quartered)
-      quartered_rows<N>(p, a.padded, out, a.rows);
+      quartered_rows<N>(p, padded, out, a.rows);
     else
-      phased_rows<N>(a, p, a.padded, out);
+      phased_rows<N>(a, p, padded, out);
+    padded += other;
+    other = -other;
   }
 }
 
@@ -328,70 +372,117 @@ void correlate(const PlanesArgs<T>& a) noexcept {
 
 // ---- weight gradient ----------------------------------------------------------------------------------
 
+// Adds to sums[tap][lane], over the rows of a piece.
 template <int Taps, class T>
-STRIATE_INLINE void grad_taps(const PlaneGradArgs<T>& a, int first) {
+STRIATE_INLINE void grad_taps(const PlanesGradArgs<T>& a, int first, const T* padded, const T* grad, int64_t rows,
+                              T* sums) {
   constexpr int n = kLanes<T>;
   using V = native<T>;
   V sum[Taps];
-  T* sums = a.sums + first * n;
+  sums += first * n;
   const int32_t* offset = a.offset + first;
 #pragma GCC unroll 9
   for (int t = 0; t < Taps; ++t) sum[t] = load<V>(sums + t * n);
   const auto rest = static_cast<int>(a.cols % n);
-  const bool alone = a.cols < n;  // one vector a row
-  vec<typename mask_of<T>::type, n> inside{};  // of a row's last vector
-  for (int lane = 0; lane < rest; ++lane) inside[lane] = -1;
-  for (int64_t y = 0; y < a.rows; ++y) {
-    const T* grad = a.grad + y * a.grad_row;
-    const T* padded = a.padded + y * a.row_step;
-    for (const T* end = grad + a.cols - rest; grad < end; grad += n, padded += n) {
+  const bool alone = a.cols < n;  // one vector a row: lanes beyond its end are left out of the totals
+  const auto inside = first_lanes<T>(rest, typename make_indices<n>::type{});
+  for (int64_t y = 0; y < rows; ++y, padded += a.row_step) {
+    const T* x = padded;
+    for (const T* end = grad + a.cols - rest; grad < end; grad += n, x += n) {
       const V g = load<V>(grad);
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + offset[t]) * g;
+      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(x + offset[t]) * g;
     }
-    if (alone) {  // lanes beyond the last column are forgotten in the end
-      const V g = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
+    if (rest == 0) continue;
+    const V g = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
+    if (alone) {
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + offset[t]) * g;
-    } else if (rest) {  // what lies beyond may be infinite, and so must not even be multiplied by 0
-      const V next = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
-      const V g = inside ? next : V{};
+      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(x + offset[t]) * g;
+    } else {  // what lies beyond may be infinite, and so must not even be multiplied by 0
+      const V last = inside ? g : V{};
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += (inside ? load<V>(padded + offset[t]) : V{}) * g;
+      for (int t = 0; t < Taps; ++t) sum[t] += (inside ? load<V>(x + offset[t]) : V{}) * last;
     }
+    grad += rest;
   }
 #pragma GCC unroll 9
-  for (int t = 0; t < Taps; ++t) store(sums + t * n, alone ? (inside ? sum[t] : V{}) : sum[t]);
+  for (int t = 0; t < Taps; ++t) store(sums + t * n, sum[t]);
 }
 
 template <class T>
-void weight_grad(const PlaneGradArgs<T>& a) noexcept {
-  pad_rows(a.in);
+void grad_piece(const PlanesGradArgs<T>& a, const T* padded, const T* grad, int64_t rows) {
   int first = 0;
-  for (; first + 9 <= a.taps; first += 9) grad_taps<9>(a, first);
-  for (; first + 3 <= a.taps; first += 3) grad_taps<3>(a, first);
-  for (; first < a.taps; ++first) grad_taps<1>(a, first);
+  for (; first + 9 <= a.taps; first += 9) grad_taps<9>(a, first, padded, grad, rows, a.sums);
+  for (; first + 3 <= a.taps; first += 3) grad_taps<3>(a, first, padded, grad, rows, a.sums);
+  for (; first < a.taps; ++first) grad_taps<1>(a, first, padded, grad, rows, a.sums);
 }
 
-template <int N, class T>
-STRIATE_INLINE T lane_sum(const T* lanes) {
+template <class T, int N>
+STRIATE_INLINE T lane_sum(vec<T, N> lanes) {
   if constexpr (N == 1) {
-    return *lanes;
+    return lanes[0];
   } else {
-    T half[N / 2];
-    store(half, load<vec<T, N / 2>>(lanes) + load<vec<T, N / 2>>(lanes + N / 2));
-    return lane_sum<N / 2>(static_cast<const T*>(half));
+    T half[N];
+    store(half, lanes);
+    return lane_sum<T, N / 2>(load<vec<T, N / 2>>(half) + load<vec<T, N / 2>>(half + N / 2));
   }
 }
 
+// Piece by piece of plane by plane, image by image, channel by channel.
 template <class T>
-void add_lanes(const T* sums, int taps, T* totals) noexcept {
-  for (int t = 0; t < taps; ++t) totals[t] = lane_sum<kLanes<T>>(sums + t * kLanes<T>);
+struct Walk {
+  int64_t row = 0, image = 0, channel = 0;
+  STRIATE_INLINE void advance(const PlanesGradArgs<T>& a) {
+    row += a.piece;
+    if (row < a.rows) return;
+    row = 0;
+    if (++image < a.images) return;
+    image = 0;
+    ++channel;
+  }
+  STRIATE_INLINE int64_t rows(const PlanesGradArgs<T>& a) const { return smaller(a.piece, a.rows - row); }
+};
+
+template <class T>
+STRIATE_INLINE void pad_piece(const PlanesGradArgs<T>& a, const Walk<T>& at, int64_t scratch) {
+  PadRows<T> in = a.in;
+  in.plane += at.image * a.in_image + at.channel * a.in_channel;
+  in.first += at.row * a.row_stride;
+  in.rows -= (a.piece - at.rows(a)) * a.row_stride;
+  in.to += scratch;
+  pad_rows(in);
+}
+
+// Pieces are padded one ahead, as in `correlate_by`.
+template <class T>
+void weight_grad(const PlanesGradArgs<T>& a) noexcept {
+  constexpr int n = kLanes<T>;
+  using V = native<T>;
+  int64_t scratch = 0;
+  Walk<T> at, next;
+  pad_piece(a, next, scratch);
+  const V keep = first_lanes<T>(a.cols, typename make_indices<n>::type{}) ? V{} + T(1) : V{};
+  while (at.channel < a.channels) {
+    if (at.row == 0 && at.image == 0)
+      for (int t = 0; t < a.taps; ++t) store(a.sums + t * n, V{});
+    next.advance(a);
+    const int64_t here = scratch;
+    scratch = a.padded_step - scratch;
+    if (next.channel < a.channels) pad_piece(a, next, scratch);
+    grad_piece(a, a.padded + here, a.grad + at.image * a.grad_image + at.channel * a.grad_channel + at.row * a.cols,
+               at.rows(a));
+    if (next.channel > at.channel)
+      for (int t = 0; t < a.taps; ++t) {
+        const V sum = load<V>(a.sums + t * n);
+        a.totals[at.channel * a.taps + t] = lane_sum<T, n>(keep != 0 ? sum : V{});
+      }
+    at = next;
+  }
 }
 
 template <class T>
 constexpr conv::DepthwisePlanes<T> planes() {
-  return {kLanes<T>, correlate<T>, weight_grad<T>, add_lanes<T>};
+  return {kLanes<T>, correlate<T>, weight_grad<T>};
 }
 
 }  // namespace
