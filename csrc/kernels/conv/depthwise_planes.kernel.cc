@@ -45,9 +45,10 @@ STRIATE_INLINE int64_t pad_short_rows(const PadRows<T>& p, const T* from, T* to,
   using V = native<T>;
   using order = typename make_indices<n>::type;
   const int64_t reach = p.step * n, size = p.step * p.pitch;
-  if (p.step > 2 || p.plane_cols > reach || even % p.pitch + n > p.pitch || odd % p.pitch + n > p.pitch) return 0;
-  const auto first = first_lanes<T>((p.plane_cols + p.step - 1) / p.step, order{});
-  const auto second = first_lanes<T>(p.plane_cols / p.step, order{});
+  if (p.step > 2 || p.plane_cols > reach || (p.pad + 1) / 2 + n > p.pitch || even + n > size || odd + n > size) return 0;
+  const int64_t shift = p.step - 1;  // of a division by the step
+  const auto first = first_lanes<T>((p.plane_cols + shift) >> shift, order{});
+  const auto second = first_lanes<T>(p.plane_cols >> shift, order{});
   int64_t r = 0;
   for (; r < rows && from + reach <= p.end; ++r, from += p.plane_row, to += size) {
     const V a = load<V>(from);
@@ -372,49 +373,50 @@ void correlate(const PlanesArgs<T>& a) noexcept {
 
 // ---- weight gradient ----------------------------------------------------------------------------------
 
-// Adds to sums[tap][lane], over the rows of a piece.
-template <int Taps, class T>
-STRIATE_INLINE void grad_taps(const PlanesGradArgs<T>& a, int first, const T* padded, const T* grad, int64_t rows,
-                              T* sums) {
+// Adds to sums[tap][lane], over the rows of a piece. Rows shorter than a vector take one each, whose lanes beyond
+// the last column are left out of the totals.
+template <int Taps, bool Short, class T>
+STRIATE_INLINE void grad_taps(const PlanesGradArgs<T>& a, int first, const T* padded, const T* grad, int64_t rows) {
   constexpr int n = kLanes<T>;
   using V = native<T>;
   V sum[Taps];
-  sums += first * n;
+  T* sums = a.sums + first * n;
   const int32_t* offset = a.offset + first;
+  const int64_t cols = a.cols, row_step = a.row_step;
 #pragma GCC unroll 9
   for (int t = 0; t < Taps; ++t) sum[t] = load<V>(sums + t * n);
-  const auto rest = static_cast<int>(a.cols % n);
-  const bool alone = a.cols < n;  // one vector a row: lanes beyond its end are left out of the totals
+  const auto rest = static_cast<int>(cols % n);
   const auto inside = first_lanes<T>(rest, typename make_indices<n>::type{});
-  for (int64_t y = 0; y < rows; ++y, padded += a.row_step) {
-    const T* x = padded;
-    for (const T* end = grad + a.cols - rest; grad < end; grad += n, x += n) {
-      const V g = load<V>(grad);
+  for (int64_t y = 0; y < rows; ++y, padded += row_step, grad += cols) {
+    int64_t x = 0;
+    if constexpr (!Short)
+      for (; x + n <= cols; x += n) {
+        const V g = load<V>(grad + x);
 #pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(x + offset[t]) * g;
+        for (int t = 0; t < Taps; ++t) sum[t] += load<V>(padded + x + offset[t]) * g;
+      }
+    if (!Short && rest == 0) continue;
+    const V last = grad + x + n <= a.grad_end ? load<V>(grad + x) : load_tail<T, n>(grad + x, rest);
+    // What lies beyond may be infinite, and so must not even be multiplied by 0.
+    V g = last;
+    if constexpr (!Short) g = inside ? last : V{};
+#pragma GCC unroll 9
+    for (int t = 0; t < Taps; ++t) {
+      V seen = load<V>(padded + x + offset[t]);
+      if constexpr (!Short) seen = inside ? seen : V{};
+      sum[t] += seen * g;
     }
-    if (rest == 0) continue;
-    const V g = grad + n <= a.grad_end ? load<V>(grad) : load_tail<T, n>(grad, rest);
-    if (alone) {
-#pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += load<V>(x + offset[t]) * g;
-    } else {  // what lies beyond may be infinite, and so must not even be multiplied by 0
-      const V last = inside ? g : V{};
-#pragma GCC unroll 9
-      for (int t = 0; t < Taps; ++t) sum[t] += (inside ? load<V>(x + offset[t]) : V{}) * last;
-    }
-    grad += rest;
   }
 #pragma GCC unroll 9
   for (int t = 0; t < Taps; ++t) store(sums + t * n, sum[t]);
 }
 
-template <class T>
-void grad_piece(const PlanesGradArgs<T>& a, const T* padded, const T* grad, int64_t rows) {
+template <bool Short, class T>
+__attribute__((noinline)) void grad_piece(const PlanesGradArgs<T>& a, const T* padded, const T* grad, int64_t rows) {
   int first = 0;
-  for (; first + 9 <= a.taps; first += 9) grad_taps<9>(a, first, padded, grad, rows, a.sums);
-  for (; first + 3 <= a.taps; first += 3) grad_taps<3>(a, first, padded, grad, rows, a.sums);
-  for (; first < a.taps; ++first) grad_taps<1>(a, first, padded, grad, rows, a.sums);
+  for (; first + 9 <= a.taps; first += 9) grad_taps<9, Short>(a, first, padded, grad, rows);
+  for (; first + 3 <= a.taps; first += 3) grad_taps<3, Short>(a, first, padded, grad, rows);
+  for (; first < a.taps; ++first) grad_taps<1, Short>(a, first, padded, grad, rows);
 }
 
 template <class T, int N>
@@ -469,8 +471,11 @@ void weight_grad(const PlanesGradArgs<T>& a) noexcept {
     const int64_t here = scratch;
     scratch = a.padded_step - scratch;
     if (next.channel < a.channels) pad_piece(a, next, scratch);
-    grad_piece(a, a.padded + here, a.grad + at.image * a.grad_image + at.channel * a.grad_channel + at.row * a.cols,
-               at.rows(a));
+    const T* grad = a.grad + at.image * a.grad_image + at.channel * a.grad_channel + at.row * a.cols;
+    if (a.cols < n)
+      grad_piece<true>(a, a.padded + here, grad, at.rows(a));
+    else
+      grad_piece<false>(a, a.padded + here, grad, at.rows(a));
     if (next.channel > at.channel)
       for (int t = 0; t < a.taps; ++t) {
         const V sum = load<V>(a.sums + t * n);
