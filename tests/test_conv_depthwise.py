@@ -1,7 +1,7 @@
 """Depthwise convolution: one channel in and out of each group, channels last and as planes.
 
-On small integers every result equals the int64 oracle, over the tails of channels and columns, strides,
-dilations and lopsided padding, whatever the instruction set and the number of threads.
+On small integers every result equals the int64 oracle, over the tails of channels and columns,
+strides, dilations and lopsided padding, whatever the instruction set and the number of threads.
 """
 
 import itertools
@@ -79,7 +79,13 @@ WINDOWS = (
 def test_windows(window, layout, machines):
     kernel, *rest = window
     rng = np.random.default_rng(len(str(window)))
-    for shape in ((1, 20, 13, 19), (3, 9, 11, 12), (1, 5, 70, 11), (1, 4, 150, 81), (1, 130, 15, 12)):
+    for shape in (
+        (1, 20, 13, 19),
+        (3, 9, 11, 12),
+        (1, 5, 70, 11),
+        (1, 4, 150, 81),
+        (1, 130, 15, 12),
+    ):
         wrong = wrong_results(
             rng, shape, kernel, window_of(*rest), np.float32, FORMATS[layout], machines
         )

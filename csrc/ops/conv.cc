@@ -42,6 +42,7 @@ template <class T>
 DepthwiseKernels<T> depthwise_kernels() {
   const Isa isa = current_isa();
   return {of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_planes_table)),
+          of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_planes_grad_table)),
           of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_channels_table)), product_kernel<T>(),
           of_type<T>(STRIATE_SELECT_TABLE(isa, conv_weight_table)).add};
 }

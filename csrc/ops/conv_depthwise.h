@@ -13,6 +13,7 @@ namespace striate {
 template <class T>
 struct DepthwiseKernels {
   const conv::DepthwisePlanes<T>& planes;
+  const conv::DepthwisePlanesGrad<T>& planes_grad;
   const conv::DepthwiseChannels<T>& channels;
   const conv::Product<T>& mover;
   void (*add)(const T* from, int64_t count, T* to) noexcept;

@@ -60,7 +60,7 @@ void store_sums(const ConvProblem& p, const Scratch<T>& sums, int64_t parts, int
 template <class T>
 void grad_planes(const ConvProblem& p, const TensorView& input, const TensorView& grad_output,
                  const TensorView& grad_weight, const DepthwiseKernels<T>& kernels) {
-  const conv::DepthwisePlanes<T>& kernel = kernels.planes;
+  const conv::DepthwisePlanesGrad<T>& kernel = kernels.planes_grad;
   const CorrelationAxes axes = correlation_axes(p);
   const auto& [d, h, w] = axes;
   const PaddedPlane plane(std::span(&axes, 1), kernel.lanes);

@@ -109,6 +109,11 @@ template <class T>
 struct DepthwisePlanes {
   int lanes;
   void (*correlate)(const PlanesArgs<T>&) noexcept;
+};
+
+template <class T>
+struct DepthwisePlanesGrad {
+  int lanes;
   void (*weight_grad)(const PlanesGradArgs<T>&) noexcept;
 };
 
@@ -124,6 +129,10 @@ struct DepthwisePlanesTable {
   DepthwisePlanes<float> f32;
   DepthwisePlanes<double> f64;
 };
+struct DepthwisePlanesGradTable {
+  DepthwisePlanesGrad<float> f32;
+  DepthwisePlanesGrad<double> f64;
+};
 struct DepthwiseChannelsTable {
   DepthwiseChannels<float> f32;
   DepthwiseChannels<double> f64;
@@ -132,4 +141,5 @@ struct DepthwiseChannelsTable {
 }  // namespace striate::conv
 
 STRIATE_KERNEL_TABLE(striate::conv::DepthwisePlanesTable, depthwise_planes_table)
+STRIATE_KERNEL_TABLE(striate::conv::DepthwisePlanesGradTable, depthwise_planes_grad_table)
 STRIATE_KERNEL_TABLE(striate::conv::DepthwiseChannelsTable, depthwise_channels_table)
