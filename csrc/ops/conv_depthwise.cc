@@ -77,11 +77,11 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
   const int64_t strips = ceil_div(c.g, channels);
   const int64_t tasks = c.n * strips * parts;
   const int workers = workers_for(tasks, macs_of(phases));
-  const int64_t scratch_size = padded_count<T>(plane.rows(piece) * plane.row_size());
+  const int64_t scratch_size = plane.rows(piece) * plane.row_size();
   std::vector<Scratch<T>> scratch;
   for (int i = 0; i < workers; ++i) {
-    scratch.emplace_back(2 * scratch_size);
-    std::fill_n(scratch.back().get(), 2 * scratch_size, T(0));
+    scratch.emplace_back(scratch_size);
+    std::fill_n(scratch.back().get(), scratch_size, T(0));
   }
   parallel_for(tasks, workers, FpMode::flush_denormals, [&](int64_t task, int worker) {
     T* padded = scratch[static_cast<size_t>(worker)].get();
@@ -97,7 +97,6 @@ void correlate_planes(std::span<const Correlation<T>> phases, int64_t col_phases
                                           c.input + c.n * c.g * c.axes[1].in * c.axes[2].in, in[kH], c.axes, step,
                                           std::min(piece, steps - step), pieces == 1, padded),
                           .padded = padded,
-                          .padded_step = scratch_size,
                           .planes = at_once,
                           .in_step = in[kC],
                           .weight_step = c.weight_g,

@@ -43,7 +43,6 @@ template <class T>
 struct PlanesArgs {
   PadRows<T> in;  // of the first plane
   const T* padded;
-  int64_t padded_step;  // there is a second scratch area
   int64_t planes, in_step, weight_step, out_step;  // how many, and elements from one to the next
   int64_t row_step;              // from what a row sees to what the next row of its phase sees
   int row_phases, col_phases;    // output row y is of phase y % row_phases; col_phases is 1 or 2

@@ -240,38 +240,27 @@ STRIATE_INLINE void phased_rows(const PlanesArgs<T>& a, const Plane<T>& plane, c
   }
 }
 
-// A plane is padded before the sums of the one before: what was just stored in pieces cannot be read across them
-// until it has reached the cache, and the next sums would wait for it.
 template <int N, class T>
 STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
   PadRows<T> in = a.in;
-  const T* padded = a.padded;
   T* out = a.out;
   Square square{};
   const bool is_square = find_square(a, square), quartered = is_quartered(a);
   Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
-  int64_t other = a.padded_step;  // to the other of two scratch areas
-  pad_rows(in);
-  for (int64_t i = 0; i < a.planes; ++i, p.weight += a.weight_step, out += a.out_step) {
-    if (i + 1 < a.planes) {
-      in.plane += a.in_step;
-      in.to += other;
-      pad_rows(in);
-    }
+  for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
+    pad_rows(in);
     if (a.bias) p.bias = a.bias[i];
     p.end = out + a.rows * a.cols;
     if (is_square && square.stride == 1)
-      square_rows<N, 1>(p, square, padded + square.first, out, a.rows);
+      square_rows<N, 1>(p, square, a.padded + square.first, out, a.rows);
     else if (is_square)
-      square_rows<N, 2>(p, square, padded + square.first, out, a.rows);
+      square_rows<N, 2>(p, square, a.padded + square.first, out, a.rows);
     else if (a.row_phases * a.col_phases == 1)
-      plane_rows<N>(p, padded, out, a.rows);
+      plane_rows<N>(p, a.padded, out, a.rows);
     else if (quartered)
-      quartered_rows<N>(p, padded, out, a.rows);
+      quartered_rows<N>(p, a.padded, out, a.rows);
     else
-      phased_rows<N>(a, p, padded, out);
-    padded += other;
-    other = -other;
+      phased_rows<N>(a, p, a.padded, out);
   }
 }
 

@@ -88,7 +88,7 @@ STRIATE_INLINE void pad_piece(const PlanesGradArgs<T>& a, const Walk<T>& at, int
   pad_rows(in);
 }
 
-// Pieces are padded one ahead, as in `correlate_by`.
+// Pieces are padded one ahead, into one of two scratch areas: sums need not wait for what was just stored.
 template <class T>
 void weight_grad(const PlanesGradArgs<T>& a) noexcept {
   constexpr int n = kLanes<T>;
