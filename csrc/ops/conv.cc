@@ -11,6 +11,7 @@
 #include "kernels/conv/conv.h"
 #include "kernels/conv/product.h"
 #include "kernels/conv/reference.h"
+#include "ops/conv_depthwise.h"
 #include "ops/conv_polyphase.h"
 #include "ops/conv_tiles.h"
 #include "ops/conv_winograd.h"
@@ -37,6 +38,15 @@ const conv::Product<T>& product_kernel() {
   return of_type<T>(STRIATE_SELECT_TABLE(current_isa(), product_table));
 }
 
+template <class T>
+DepthwiseKernels<T> depthwise_kernels() {
+  const Isa isa = current_isa();
+  return {of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_planes_table)),
+          of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_planes_grad_table)),
+          of_type<T>(STRIATE_SELECT_TABLE(isa, depthwise_channels_table)), product_kernel<T>(),
+          of_type<T>(STRIATE_SELECT_TABLE(isa, conv_weight_table)).add};
+}
+
 // ---- forward and input gradient as correlations ----------------------------------------------------------
 
 // Phases see almost the same windows, unless taps are far apart. Only then, or where there are too many to hold
@@ -51,9 +61,10 @@ bool share_windows(const std::vector<Correlation<T>>& phases) {
   return true;
 }
 
-// Correlations that share their input, merged into one walk over it where that reads less.
+// Correlations that share their input, merged into one walk over it where that reads less. `col_phases` of them lie
+// between each other along the width.
 template <class T>
-void correlate(const std::vector<Correlation<T>>& phases, ConvAlgorithm algorithm) {
+void correlate(const std::vector<Correlation<T>>& phases, int64_t col_phases, ConvAlgorithm algorithm) {
   const auto each = [&](const auto& one) {
     for (const Correlation<T>& c : phases) one(c);
   };
@@ -63,7 +74,9 @@ void correlate(const std::vector<Correlation<T>>& phases, ConvAlgorithm algorith
         correlate_winograd(c, *form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
       });
   }
-  if (algorithm == ConvAlgorithm::groups)
+  if (algorithm == ConvAlgorithm::depthwise)
+    correlate_depthwise(std::span(phases), col_phases, depthwise_kernels<T>());
+  else if (algorithm == ConvAlgorithm::groups)
     each([](const Correlation<T>& c) { correlate_groups(c, tile_kernel<T>()); });
   else if (phases.size() == 1 && phases[0].epilogue.does_nothing() && is_pointwise(phases[0]))
     correlate_pointwise(phases[0], product_kernel<T>());
@@ -97,7 +110,7 @@ void correlate_forward(const ConvProblem& p, const TensorView& input, const Tens
                 .output_stride = strides_of(output),
                 .epilogue = TileEpilogue<T>(epilogue),
                 .packed = packed}},
-               algorithm);
+               1, algorithm);
 }
 
 // One phase of a strided axis: the input positions first, first + stride, ... are reached through every
@@ -138,6 +151,9 @@ Phases phases_of(const ConvAxis& a) {
                               .tap_step = -tap_step,
                               .first = first});
   }
+  // In the order of memory.
+  std::sort(phases.reached.begin(), phases.reached.end(),
+            [](const Phase& a, const Phase& b) { return a.first < b.first; });
   phases.gap = static_cast<int64_t>(phases.reached.size()) < positions;
   return phases;
 }
@@ -204,7 +220,7 @@ void correlate_input_grad(const ConvProblem& p, const TensorView& weight, const 
   for (const Phase& d : depth.reached)
     for (const Phase& h : height.reached)
       for (const Phase& w : width.reached) phases.push_back(correlation({&d, &h, &w}));
-  if (!phases.empty()) correlate(phases, algorithm);
+  if (!phases.empty()) correlate(phases, static_cast<int64_t>(width.reached.size()), algorithm);
 }
 
 // ---- entry ----------------------------------------------------------------------------------------------
@@ -280,6 +296,8 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
   }
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
   switch (algorithm) {
+    case ConvAlgorithm::depthwise:
+      return weight_grad_depthwise<T>(p, input, grad_output, grad_weight, depthwise_kernels<T>());
     case ConvAlgorithm::groups:
       return weight_grad_groups<T>(p, input, grad_output, grad_weight, tile_kernel<T>(), kernel);
     case ConvAlgorithm::polyphase: {

@@ -23,6 +23,8 @@ constexpr double kTileShare = 0.90;        // channels in lanes: broadcast, two 
 constexpr double kNarrowTileShare = 0.75;  // ... with one vector of lanes
 constexpr double kWeightTileShare = 0.85;
 constexpr double kGroupShare = 0.45;       // groups in lanes: a load and a multiply-add
+constexpr double kDepthwiseShare = 0.45;   // a load and a multiply-add, in place
+constexpr double kPlaneSeconds = 10e-9;    // to begin with a plane: its weights, the ends of its rows
 constexpr double kSumReload = 6;           // multiply-adds lost a sum and block of the reduction
 
 constexpr double kWinogradShare = 0.80;    // products of the points
@@ -184,6 +186,20 @@ double polyphase_moves_cost(const ConvRequest& r, const ConvProblem& inner) {
   const bool last = r.formats.input == MemoryFormat::channels_last;
   return pack_seconds(m, image, inner.dtype, last) + image * static_cast<double>(size_of(inner.dtype)) / m.memory_bytes +
          weights / m.scalar_elements;
+}
+
+double depthwise_cost(const ConvRequest& r) {
+  const ConvProblem& p = r.problem;
+  const Machine& m = r.machine;
+  const Shape s = correlation_of(r);
+  const int64_t lanes = m.lanes(p.dtype);
+  const auto used = [&](int64_t count) { return static_cast<double>(count) / static_cast<double>(padded(count, lanes)); };
+  if (s.reads_channels)
+    return s.macs / (used(p.g) * kDepthwiseShare * m.macs(p.dtype)) + memory_seconds(r, s) + 2 * m.task_seconds;
+  const int64_t cols = r.direction == ConvDirection::input_grad ? p.axis[2].in : p.axis[2].out;
+  const double multiply = s.macs / (used(cols) * kDepthwiseShare * m.macs(p.dtype));
+  const double pad = pack_seconds(m, s.reads, p.dtype, true);
+  return multiply + pad + memory_seconds(r, s) + static_cast<double>(p.n * p.g) * kPlaneSeconds + 2 * m.task_seconds;
 }
 
 double groups_cost(const ConvRequest& r) {

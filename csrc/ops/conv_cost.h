@@ -20,6 +20,9 @@ int64_t winograd2_workspace(const ConvRequest& request);
 double polyphase_moves_cost(const ConvRequest& request, const ConvProblem& inner);
 int64_t polyphase_moves_workspace(const ConvRequest& request, const ConvProblem& inner);
 
+double depthwise_cost(const ConvRequest& request);
+int64_t depthwise_workspace(const ConvRequest& request);
+
 double groups_cost(const ConvRequest& request);
 int64_t groups_workspace(const ConvRequest& request);
 

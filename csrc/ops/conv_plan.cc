@@ -4,9 +4,11 @@
 #include <array>
 #include <atomic>
 #include <initializer_list>
+#include <numeric>
 
 #include "base/set_cache.h"
 #include "ops/conv_cost.h"
+#include "ops/conv_depthwise.h"
 #include "ops/conv_polyphase.h"
 
 namespace striate {
@@ -26,6 +28,23 @@ std::string taps_decline(const ConvProblem& p, double most) {
 }
 
 std::string tiles_decline(const ConvRequest& r) { return taps_decline(r.problem, 1 << 22); }
+
+// Images are walked over as they lie, and the phases of a strided input gradient fill them.
+std::string depthwise_decline(const ConvRequest& r) {
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  if (p.ic_group() != 1 || p.oc_group() != 1)
+    return concat("serves groups of one channel, not ", p.ic_group(), " x ", p.oc_group());
+  if (r.formats.input != r.formats.output || r.formats.input == MemoryFormat::other)
+    return "serves images that are both contiguous or both channels last";
+  if (d.in != 1 || d.out != 1 || d.kernel != 1 || d.pad != 0) return "serves two axes";
+  if (p.taps() > kMostDepthwiseTaps) return concat("a kernel of ", p.taps(), " taps is too large");
+  if (r.direction != ConvDirection::input_grad) return {};
+  for (const ConvAxis& a : {h, w})
+    if (a.stride > 2 || a.kernel < a.stride || std::gcd(a.stride, a.dilation) != 1)
+      return "the phases of the input gradient leave gaps";
+  return {};
+}
 
 // Only what cannot be done, or never pays; the rest is a matter of cost.
 std::string groups_decline(const ConvRequest& r) {
@@ -61,6 +80,7 @@ int64_t phases_workspace(const ConvRequest& r);
 // ---- the rows -----------------------------------------------------------------------------------------
 
 constexpr PlanRow<ConvAlgorithm, const ConvRequest&> kRows[] = {
+    {ConvAlgorithm::depthwise, "depthwise", depthwise_decline, depthwise_cost, depthwise_workspace},
     {ConvAlgorithm::groups, "groups", groups_decline, groups_cost, groups_workspace},
     {ConvAlgorithm::winograd4, "winograd4", winograd4_decline, winograd4_cost, winograd4_workspace,
      Arithmetic::rounded},

@@ -13,6 +13,7 @@ namespace striate {
 enum class ConvDirection : uint8_t { forward, input_grad, weight_grad };
 
 enum class ConvAlgorithm : uint8_t {
+  depthwise,
   groups,
   winograd4,
   winograd3,

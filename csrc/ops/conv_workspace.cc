@@ -222,6 +222,13 @@ int64_t polyphase_moves_workspace(const ConvRequest& r, const ConvProblem& inner
   return to_bytes((image + weights) * size(r) + kWorkerBytes);
 }
 
+int64_t depthwise_workspace(const ConvRequest& r) {
+  // Weights tap by tap, and in lanes; of the gradient, sums of the parts of all images.
+  const double weights = static_cast<double>(padded(r.problem.g, block_of(r)) * r.problem.taps());
+  const bool sums = r.direction == ConvDirection::weight_grad;
+  return to_bytes(weights * size(r) * (sums ? 2 * static_cast<double>(kEnoughTasks) : 2) + kWorkerBytes);
+}
+
 int64_t groups_workspace(const ConvRequest& r) {
   const ConvProblem& p = r.problem;
   double weights = static_cast<double>(padded(p.g, block_of(r)) * p.oc_group()) *

@@ -29,6 +29,10 @@ std::vector<Sizes> all_sizes() {
     all.push_back({1, 1, 9, 8, 8 + i, 9, 2, 2, i % 2});
   }
   for (int64_t g : {2, 5, 16}) all.push_back({2, g, g * 9, g * 10, 9, 10, 3, 1, 1});
+  for (int64_t i = 1; i <= 67; i += 3) {  // depthwise
+    all.push_back({2, i, i, i, 9, 1 + i * 29 % 67, 3, 1 + i % 2, 1});
+    all.push_back({1, i, i, i, 1 + i * 31 % 67, 11, 5, 1 + i % 4 / 2, 2});
+  }
   all.push_back({1, 1, 130, 40, 14, 14, 3, 1, 1});  // more channels than are summed in one go
   all.push_back({1, 1, 9, 8, 70, 90, 3, 1, 2});     // several strips and blocks
   all.push_back({5, 1, 8, 140, 7, 7, 3, 1, 1});     // small images, many output channels
@@ -66,7 +70,12 @@ bool check_direction(Isa isa, ConvDirection direction, const char* name) {
     const Array<T> dy = random_array<T>(p.output_shape(), to == Layout::dense ? from : to, 3);
     const Array<T> bias = random_array<T>({p.oc}, Layout::dense, 4);
     const Array<T> input_bias = random_array<T>({p.ic}, Layout::dense, 5);
-    const Plan plan = plan_conv(p, direction);
+    const bool to_input = direction == ConvDirection::input_grad;
+    const Array<T> result(to_input ? p.input_shape() : p.output_shape(), to);
+    const auto format = [](const Array<T>& a) { return read_format(a.view).format; };
+    const Plan plan = plan_conv(p, direction, nullptr,
+                                {format(to_input ? result : x),
+                                 format(direction == ConvDirection::forward ? result : dy)});
     switch (direction) {
       case ConvDirection::forward:
         report.compare<T>(p.output_shape(), from, to, [&](const TensorView& y, const char* force) {
