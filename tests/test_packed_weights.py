@@ -69,7 +69,7 @@ DRIVERS = {
     "pixels": (forward((1, 1, 16, 16), 1, 1), (4, 1, 3, 3), 1),
     "rows of 1x1": (input_grad((1, 24, 8, 8), (1, 16, 8, 8)), (16, 24, 1, 1), 1),
     "rows in place": (forward((1, 16, 8, 8)), (24, 16, 1, 1), 0),
-    "groups": (forward((1, 20, 12, 12), 1, 1, 20), (20, 1, 3, 3), 1),
+    "groups": (forward((1, 40, 12, 12), 1, 1, 20), (40, 2, 3, 3), 1),
     "Winograd by blocks": (forward((4, 16, 64, 64), 1, 1), (16, 16, 3, 3), 1),
     "Winograd by channels": (forward((1, 64, 9, 9), 1, 1, last=True), (70, 64, 3, 3), 1),
     "Winograd's gradient": (input_grad((1, 64, 9, 9), (1, 64, 9, 9), 1, 1), (64, 64, 3, 3), 1),
