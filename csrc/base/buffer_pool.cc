@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
@@ -33,6 +34,47 @@ void* allocate(size_t bytes) {
   return data;
 }
 
+// Small buffers that this thread freed. malloc would join them and part them again, at the cost of a small convolution.
+class SmallBuffers {
+ public:
+  ~SmallBuffers();
+  void* take(size_t bytes) {  // null: there is none
+    for (size_t i = count_; i-- > 0;) {
+      if (kept_[i].bytes != bytes) continue;
+      void* data = kept_[i].data;
+      kept_[i] = kept_[--count_];
+      return data;
+    }
+    return nullptr;
+  }
+  void keep(void* data, size_t bytes) {  // in place of another one, once there are many
+    if (count_ < kMost) {
+      kept_[count_++] = {data, bytes};
+      return;
+    }
+    next_ = (next_ + 1) % kMost;
+    std::free(kept_[next_].data);
+    kept_[next_] = {data, bytes};
+  }
+
+ private:
+  static constexpr size_t kMost = 16;
+  struct Buffer {
+    void* data;
+    size_t bytes;
+  };
+  Buffer kept_[kMost];
+  size_t count_ = 0, next_ = 0;
+};
+
+thread_local bool small_buffers_gone = false;  // arrays may be freed later than the thread's own objects
+thread_local SmallBuffers small_buffers;
+
+SmallBuffers::~SmallBuffers() {
+  small_buffers_gone = true;
+  while (count_ > 0) std::free(kept_[--count_].data);
+}
+
 size_t limit_from_environment() {
   const char* text = std::getenv("STRIATE_BUFFER_POOL_MB");
   if (!text || !*text) return kDefaultLimit;
@@ -61,8 +103,11 @@ BufferPool& BufferPool::instance() {
 }
 
 void* BufferPool::acquire(size_t bytes) {
-  if (bytes < kSmallest) return allocate(bytes > 0 ? bytes : 1);
-  const size_t rounded = size_class(bytes);
+  const size_t rounded = size_class(std::max(bytes, kAlignment));
+  if (bytes < kSmallest) {
+    void* kept = small_buffers_gone ? nullptr : small_buffers.take(rounded);
+    return kept ? kept : allocate(rounded);
+  }
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = free_.find(rounded); found != free_.end() && !found->second.empty()) {
@@ -79,8 +124,10 @@ void* BufferPool::acquire(size_t bytes) {
 }
 
 void BufferPool::release(void* data, size_t bytes) noexcept {
-  const size_t rounded = bytes < kSmallest ? 0 : size_class(bytes);
-  if (rounded > 0) {
+  const size_t rounded = size_class(std::max(bytes, kAlignment));
+  if (bytes < kSmallest) {
+    if (limit_.load(std::memory_order_relaxed) > 0 && !small_buffers_gone) return small_buffers.keep(data, rounded);
+  } else {
     try {
       const std::lock_guard lock(mutex_);
       if (rounded <= limit_) {

@@ -113,6 +113,7 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
     if (p.a_tap) a = p.a + p.a_tap[t];
     if (p.b_tap) b = block.b + p.b_tap[t];
     const T* next = a + next_first;
+#pragma GCC unroll 4
     for (int i = 0; i < p.run; ++i) {
       V x[Vectors];
       if constexpr (may_fetch) __builtin_prefetch(next);
