@@ -121,6 +121,7 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors * kVector; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
   const float* next = v + Rows * a.v_tile;
+#pragma GCC unroll 4
   for (int k = 0; k < a.k; ++k) {
     __builtin_prefetch(next + k * Rows);
     V w[Vectors];

@@ -74,6 +74,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
   const int64_t v_tile = a.v_tile;
+#pragma GCC unroll 4
   for (int t = 0; t < a.tiles; ++t) {
     V lanes[Vectors];
 #pragma GCC unroll 2
