@@ -136,7 +136,7 @@ class Pixels {
     kernel_.multiply({.a = weight_.get() + channel * row_,
                       .row_offset = row_offset_.get(),
                       .rows = static_cast<int>(rows),
-                      .a_step = 1,
+                      .a_is_far = false,
                       .a_tap = ws.weight_tap.get(),
                       .b = ws.slab.get() + h * window.row_step(),
                       .b_step = step,
@@ -171,10 +171,11 @@ template <class T>
 bool suits_pixels(const Correlation<T>& c, const conv::Product<T>& kernel) {
   const CorrelationAxis& w = c.axes[2];
   // Pixels must be neighbours in the slab too.
-  if (w.stride != 1 || w.dilation != 1 || c.output_stride[kW] != 1 || c.oc * c.ic * c.taps() >= int64_t{1} << 22) return false;
-  const int64_t vectors = std::min<int64_t>(2, ceil_div(w.out, kernel.lanes));
+  if (w.stride != 1 || w.dilation != 1 || c.output_stride[kW] != 1) return false;
+  if (c.oc * c.ic * c.taps() >= int64_t{1} << 22) return false;
+  const int64_t vectors = std::min<int64_t>(kernel.block / kernel.lanes, ceil_div(w.out, kernel.lanes));
   // Fewer than eight sums do not hide the latency of the multiply-add.
-  const double busy = std::min(1.0, static_cast<double>(vectors * std::min<int64_t>(c.oc, kernel.rows)) / 8);
+  const double busy = std::min(1.0, static_cast<double>(vectors * c.oc) / 8);
   const double pixels = lane_share(w.out, kernel.lanes) * busy, channels = lane_share(c.oc, kernel.lanes);
   return pixels > 1.1 * channels || (c.ic * c.taps() <= kShortSum && pixels > 0.75 * channels);
 }

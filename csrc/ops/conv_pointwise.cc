@@ -245,7 +245,7 @@ class Pointwise {
     kernel_.multiply({.a = weight_.data + group * weight_.group + oc * weight_.row + ic,
                       .row_offset = row_offset_.get(),
                       .rows = static_cast<int>(rows),
-                      .a_step = 1,
+                      .a_is_far = false,
                       .a_tap = nullptr,
                       .b = ws.panels.get() + block.panel + ic * block.width,
                       .b_step = block.width,

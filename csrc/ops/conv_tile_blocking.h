@@ -27,8 +27,13 @@ struct Interleave {
 template <class T>
 std::vector<Interleave> interleave_phases(std::span<const Correlation<T>> phases);
 
+/// Output channels of one register tile: whole vectors, as even as can be: 4 vectors by 3 make 2 and 2.
+inline int64_t lane_block(int64_t channels, int64_t lanes, int64_t largest) {
+  return even_piece(ceil_div(channels, lanes), largest / lanes) * lanes;
+}
+
 struct TileBlocking {
-  int64_t ic_block, oc_chunk;
+  int64_t lane_block, ic_block, oc_chunk;
   int64_t ic_blocks, oc_chunks;
   int64_t images;  // of one tile
   int64_t image_tiles;

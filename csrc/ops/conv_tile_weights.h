@@ -15,8 +15,13 @@ namespace striate {
 template <class T>
 class TileWeights {
  public:
-  TileWeights(std::span<const Correlation<T>> phases, const conv::Product<T>& kernel, int64_t ic_block)
-      : phases_(phases), c_(phases[0]), kernel_(kernel), ic_block_(ic_block), blocks_(ceil_div(c_.oc, kernel.block)) {
+  TileWeights(std::span<const Correlation<T>> phases, const conv::Product<T>& kernel, const TileBlocking& b)
+      : phases_(phases),
+        c_(phases[0]),
+        kernel_(kernel),
+        lane_block_(b.lane_block),
+        ic_block_(b.ic_block),
+        blocks_(ceil_div(c_.oc, b.lane_block)) {
     for (const Correlation<T>& phase : phases) {
       first_tap_.push_back(taps());
       const auto& axes = phase.axes;
@@ -26,7 +31,7 @@ class TileWeights {
             tap_.push_back(phase.weight - c_.weight + d * phase.weight_tap[0] + h * phase.weight_tap[1] +
                            w * phase.weight_tap[2]);
     }
-    block_stride_ = padded_count<T>(taps() * c_.ic * kernel.block);
+    block_stride_ = padded_count<T>(taps() * c_.ic * lane_block_);
   }
 
   /// Packs everything, for `slice` to find; `once` it would be read only where it stays for other calls.
@@ -48,23 +53,23 @@ class TileWeights {
 
   /// Packs one lane block of the channels from `ic` on.
   void pack(int64_t group, int64_t block, int64_t ic, T* to) const {
-    kernel_.pack_lanes({.weight = c_.weight + group * c_.weight_g + block * kernel_.block * c_.weight_o +
+    kernel_.pack_lanes({.weight = c_.weight + group * c_.weight_g + block * lane_block_ * c_.weight_o +
                                   ic * c_.weight_i,
                         .o = c_.weight_o,
                         .i = c_.weight_i,
                         .tap = tap_.data(),
                         .taps = static_cast<int>(taps()),
-                        .lanes = static_cast<int>(std::min<int64_t>(kernel_.block, c_.oc - block * kernel_.block)),
+                        .lanes = static_cast<int>(std::min<int64_t>(lane_block_, c_.oc - block * lane_block_)),
                         .channels = static_cast<int>(std::min(ic_block_, c_.ic - ic)),
                         .packed = to,
                         .step = step(block)});
   }
-  int64_t slice_elements() const { return taps() * ic_block_ * kernel_.block; }
+  int64_t slice_elements() const { return taps() * ic_block_ * lane_block_; }
 
   /// Lanes of a row, used or not.
   int64_t step(int64_t block) const {
-    return block == blocks_ - 1 ? ceil_div(c_.oc - block * kernel_.block, kernel_.lanes) * kernel_.lanes
-                                : kernel_.block;
+    return block == blocks_ - 1 ? ceil_div(c_.oc - block * lane_block_, kernel_.lanes) * kernel_.lanes
+                                : lane_block_;
   }
   int64_t taps() const { return static_cast<int64_t>(tap_.size()); }
   int64_t first_tap(size_t phase) const { return first_tap_[phase]; }
@@ -77,7 +82,7 @@ class TileWeights {
   std::span<const Correlation<T>> phases_;
   const Correlation<T>& c_;  // what all phases share
   const conv::Product<T>& kernel_;
-  int64_t ic_block_, blocks_, block_stride_ = 0;
+  int64_t lane_block_, ic_block_, blocks_, block_stride_ = 0;
   std::vector<int64_t> tap_, first_tap_;  // first_tap_ of each phase
   Packed<T> form_;
 };

@@ -74,7 +74,7 @@ class Tiles {
         b_(block_tiles(phases, axes_, kernel)),
         sum_pitch_(std::min(b_.oc_chunk, ceil_div(c_.oc, kernel.lanes) * kernel.lanes) + 64 / sizeof(T)),
         image_slab_(padded_count<T>(slab_elements(axes_, b_.grid.rows, b_.grid.cols, b_.ic_block))),
-        weight_(phases, kernel, b_.ic_block),
+        weight_(phases, kernel, b_),
         interleave_(interleave_phases(phases)) {
     const int64_t slabs = c_.g * b_.tiles() * b_.ic_blocks * image_slab_ * b_.images;
     const bool in_place = c_.input_stride[kC] == 1 && !sees_padding();
@@ -124,7 +124,7 @@ class Tiles {
       const int64_t ic = block * b_.ic_block;
       const T* from = in_image ? image(part, ic) : shared_slab_.get() ? shared_slab(part, block) : ws.slab.get();
       if (!in_image && !shared_slab_.get()) pack_slab(part, ic, ws.window, ws.slab.get());
-      for (int64_t lane = 0; lane < part.channels; lane += kernel_.block) multiply(part, lane, ic, from, ws);
+      for (int64_t lane = 0; lane < part.channels; lane += b_.lane_block) multiply(part, lane, ic, from, in_image, ws);
     }
     for (size_t phase = 0; phase < phases_.size(); ++phase) finish(phase, part, ws);
   }
@@ -243,8 +243,8 @@ class Tiles {
   }
 
   // All phases' sums of one lane block of the chunk over one block of input channels.
-  void multiply(const Part& part, int64_t lane, int64_t ic, const T* from, Workspace<T>& ws) const {
-    const int64_t block = (part.oc + lane) / kernel_.block;
+  void multiply(const Part& part, int64_t lane, int64_t ic, const T* from, bool in_image, Workspace<T>& ws) const {
+    const int64_t block = (part.oc + lane) / b_.lane_block;
     if (!weight_.packed()) weight_.pack(part.group, block, ic, ws.weight.get());
     const T* weight = weight_.packed() ? weight_.slice(part.group, block, ic) : ws.weight.get();
     const int64_t ic_count = std::min(b_.ic_block, c_.ic - ic), step = weight_.step(block);
@@ -264,14 +264,14 @@ class Tiles {
       kernel_.multiply({.a = from + p.at.origin,
                         .row_offset = ws.pixel_offset.get() + table,
                         .rows = static_cast<int>(part.images * p.rows * p.cols),
-                        .a_step = 1,
+                        .a_is_far = in_image,
                         .a_tap = tap_offset,
                         .b = weight + weight_.first_tap(index) * ic_count * step,
                         .b_step = step,
                         .b_tap = nullptr,
                         .b_block_stride = 0,
                         .b_last_step = step,
-                        .lanes = static_cast<int>(std::min<int64_t>(kernel_.block, part.channels - lane)),
+                        .lanes = static_cast<int>(std::min(b_.lane_block, part.channels - lane)),
                         .taps = taps,
                         .run = static_cast<int>(run * ic_count),
                         .c = stored_in_place(phase) ? phase.output + p.output + lane : sums(index, ws) + lane,

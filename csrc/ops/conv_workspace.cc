@@ -18,9 +18,9 @@ constexpr int64_t kPad = 16;                // elements between points
 
 int64_t padded(int64_t count, int64_t multiple) { return ceil_div(count, multiple) * multiple; }
 int64_t block_of(const ConvRequest& r) { return kVectorsOfTile * r.machine.lanes(r.problem.dtype); }
-// With 32 registers the tile driver's lane blocks are twice as wide.
+// The tile driver's lane blocks are wider.
 int64_t tile_block_of(const ConvRequest& r) {
-  return r.machine.registers < 32 ? block_of(r) : 2 * block_of(r);
+  return (r.machine.registers < 32 ? 3 : 4) * r.machine.lanes(r.problem.dtype);
 }
 double size(const ConvRequest& r) { return static_cast<double>(size_of(r.problem.dtype)); }
 
@@ -82,7 +82,7 @@ bool sees_padding(const ConvProblem& p) {
 double slabs(const ConvRequest& r) {
   constexpr double kSharedBytes = 64 << 20, kWorkerSlab = 660e3;
   constexpr int64_t kTilePixels = 512, kTileColumns = 256;
-  constexpr double kTileSlab = 160e3, kTileSums = 160e3, kWeightSlice = 24e3;
+  constexpr double kTileSlab = 256e3, kTileSums = 160e3, kWeightSlice = 64e3;
   constexpr int64_t kLargestChunk = 256;
   const ConvProblem& p = r.problem;
   const bool of_input = r.direction == ConvDirection::input_grad;
