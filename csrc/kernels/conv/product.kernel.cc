@@ -126,19 +126,20 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
     if (p.b_tap) b = block.b + p.b_tap[t];
     [[maybe_unused]] const T* next = a + next_first;
     int i = 0;
-    for (; i + kStrip <= p.run; i += kStrip) {
-      if constexpr (Fetch) {
+    if constexpr (Fetch) {
+      for (; i + kStrip <= p.run; i += kStrip) {
         __builtin_prefetch(next);
         __builtin_prefetch(next + next_step);
         next += 2 * next_step;
-      }
 #pragma GCC unroll 4
-      for (int j = 0; j < kStrip; ++j) {
-        add_products<T>(a, row, b, sum);
-        ++a;
-        b += b_step;
+        for (int j = 0; j < kStrip; ++j) {
+          add_products<T>(a, row, b, sum);
+          ++a;
+          b += b_step;
+        }
       }
     }
+#pragma GCC unroll 4
     for (; i < p.run; ++i) {
       add_products<T>(a, row, b, sum);
       ++a;
