@@ -17,6 +17,7 @@ SHAPE = (2, 5, 8, 9)
 # One call an operation on an image; the rest of the arguments is fixed.
 RNG = np.random.default_rng(11)
 WEIGHT = RNG.integers(-3, 4, (7, 5, 3, 3)).astype(np.float32)
+UNPOOLED = RNG.integers(0, 16 * 18, SHAPE)
 OPS = {
     "conv2d": lambda x: striate.conv2d(x, WEIGHT, padding=1, exact=True),
     "conv2d grouped": lambda x: striate.conv2d(x, WEIGHT[:5, :1], groups=5, exact=True),
@@ -41,7 +42,20 @@ OPS = {
     "upsample_zeros": lambda x: striate.upsample_zeros(x, 2),
     "interpolate nearest": lambda x: striate.interpolate(x, size=(5, 20), mode="nearest"),
     "interpolate bilinear": lambda x: striate.interpolate(x, scale_factor=2, mode="bilinear"),
-    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), 4.0),
+    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), value=4.0),
+    "pad reflect": lambda x: striate.pad(x, ((1, 2), (0, 3)), "reflect"),
+    "pad circular": lambda x: striate.pad(x, ((1, 2), (0, 3)), "circular"),
+    "sum_pool2d": lambda x: striate.sum_pool2d(x, 3, 2, 1),
+    "lp_pool2d": lambda x: striate.lp_pool2d(x, 2, 2),
+    "weighted_pool2d": lambda x: striate.weighted_pool2d(x, 3, 1),
+    "channel_max_pool": lambda x: striate.channel_max_pool(x, 5),
+    "max_unpool2d": lambda x: striate.max_unpool2d(x, UNPOOLED, 2),
+    "adaptive_avg_pool2d": lambda x: striate.adaptive_avg_pool2d(x, (3, 4)),
+    "adaptive_max_pool2d": lambda x: striate.adaptive_max_pool2d(x, (3, 4)),
+    "pixel_unshuffle": lambda x: striate.pixel_unshuffle(x, (2, 3)),
+    "channel_shuffle": lambda x: striate.channel_shuffle(x, 5),
+    "unfold": lambda x: striate.unfold(x, 3, 1, 1, 2),
+    "convolve": lambda x: striate.convolve(x, WEIGHT, padding="half", exact=True),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),
     "relu": lambda x: striate.relu(x),
@@ -52,7 +66,7 @@ OPS = {
     "log_softmax": lambda x: striate.log_softmax(x, -1),
 }
 # Sums of rounded numbers may run in another order in another layout: equal to rounding only.
-ROUNDED = {"batch_norm", "sigmoid", "tanh", "softmax", "log_softmax"}
+ROUNDED = {"weighted_pool2d", "batch_norm", "sigmoid", "tanh", "softmax", "log_softmax"}
 
 
 def image():

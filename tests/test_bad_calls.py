@@ -166,7 +166,7 @@ BAD_CALLS = {
     "padding past int64": (lambda: conv(padding=2**64), E, r"conv2d.*padding"),
     "padding whose output overflows": (lambda: conv(padding=2**33), (E, MemoryError), r"conv2d"),
     "padding float": (lambda: conv(padding=0.5), T, r"conv2d.*padding.*0\.5"),
-    "padding unknown word": (lambda: conv(padding="full"), E, r"conv2d.*padding.*'full'"),
+    "padding unknown word": (lambda: conv(padding="most"), E, r"conv2d.*padding.*'most'"),
     "padding of wrong length": (
         lambda: conv(padding=(1, 1, 1)),
         E,
@@ -475,7 +475,7 @@ BAD_CALLS = {
         r"interpolate_input_grad: .*scale_factor.*1e-310",
     ),
     "pad with a number past any float": (
-        lambda: striate.pad(image(), 1, 10**400),
+        lambda: striate.pad(image(), 1, value=10**400),
         E,
         r"pad: value",
     ),
@@ -653,6 +653,145 @@ BAD_CALLS = {
         lambda: striate.dropout(a(2, 3), float("nan"), True, 0),
         E,
         r"dropout.*nan",
+    ),
+    # -- padding by modes, words of padding
+    "pad: unknown mode": (lambda: striate.pad(image(), 1, "mirror"), E, r"pad.*mode.*'mirror'"),
+    "pad: value with a mode": (
+        lambda: striate.pad(image(), 1, "reflect", 2.0),
+        E,
+        r"pad.*value.*'reflect'.*2\.0",
+    ),
+    "pad: reflection as long as the axis": (
+        lambda: striate.pad(image(), ((0, 9), (0, 0)), "reflect"),
+        E,
+        r"pad.*\(0, 9\) of axis 2.*smaller.*9",
+    ),
+    "pad: circular beyond once": (
+        lambda: striate.pad(image(), ((0, 0), (10, 0)), "circular"),
+        E,
+        r"pad.*\(10, 0\) of axis 3.*circular.*9",
+    ),
+    "pad: replication of nothing": (
+        lambda: striate.pad(a(1, 1, 0), 1, "replicate"),
+        E,
+        r"pad.*\(1, 1\) of axis 2.*0 elements",
+    ),
+    "pad: crop of more than there is": (
+        lambda: striate.pad(image(), -5, "reflect"),
+        E,
+        r"pad.*\(-5, -5\).*9",
+    ),
+    "pad: huge with a mode": (lambda: striate.pad(image(), HUGE, "replicate"), E, r"pad.*2\^31"),
+    "causal in two dimensions": (lambda: conv(padding="causal"), E, r"conv2d.*causal.*2"),
+    "transposed with a word": (lambda: transpose(padding="full"), E, r"transpose2d.*'full'"),
+    # -- other pools
+    "sum_pool: window of zero": (lambda: striate.sum_pool2d(image(), 0), E, r"sum_pool2d.*0"),
+    "lp_pool: norm of zero": (lambda: striate.lp_pool2d(image(), 0, 2), E, r"lp_pool2d.*norm.*0"),
+    "lp_pool: infinite norm": (
+        lambda: striate.lp_pool2d(image(), float("inf"), 2),
+        E,
+        r"lp_pool2d.*norm_type.*inf",
+    ),
+    "lp_pool: norm of text": (lambda: striate.lp_pool2d(image(), "2", 2), T, r"norm_type.*'2'"),
+    "weighted_pool: sigma zero": (
+        lambda: striate.weighted_pool2d(image(), 3, sigma=0.0),
+        E,
+        r"weighted_pool2d.*sigma.*0\.0",
+    ),
+    "weighted_pool: rank": (
+        lambda: striate.weighted_pool1d(image(), 3),
+        E,
+        r"weighted_pool1d.*3 axes",
+    ),
+    "channel_max_pool: channels left over": (
+        lambda: striate.channel_max_pool(image(), 4),
+        E,
+        r"channel_max_pool.*4.*\(2, 6, 9, 9\)",
+    ),
+    "unpool: indices of int32": (
+        lambda: striate.max_unpool1d(a(1, 1, 2), np.zeros((1, 1, 2), np.int32), 2),
+        T,
+        r"max_unpool1d.*int64.*int32",
+    ),
+    "unpool: index outside": (
+        lambda: striate.max_unpool1d(a(1, 1, 2), np.array([[[0, 4]]]), 2),
+        E,
+        r"max_unpool1d.*0 to 3.*4",
+    ),
+    "unpool: negative index": (
+        lambda: striate.max_unpool1d(a(1, 1, 2), np.array([[[0, -1]]]), 2),
+        E,
+        r"max_unpool1d.*0 to 3.*-1",
+    ),
+    "unpool: indices of another shape": (
+        lambda: striate.max_unpool1d(a(1, 1, 2), np.zeros((1, 1, 3), np.int64), 2),
+        E,
+        r"max_unpool1d.*\(1, 1, 2\).*\(1, 1, 3\)",
+    ),
+    "unpool: size out of reach": (
+        lambda: striate.max_unpool1d(a(1, 1, 2), np.zeros((1, 1, 2), int), 2, output_size=(6,)),
+        E,
+        r"max_unpool1d.*output_size.*\(4,\).*\(6,\)",
+    ),
+    "adaptive: size zero": (
+        lambda: striate.adaptive_avg_pool2d(image(), (0, 1)),
+        E,
+        r"adaptive_avg_pool2d.*\(0, 1\)",
+    ),
+    "adaptive: float size": (
+        lambda: striate.adaptive_max_pool2d(image(), 2.0),
+        T,
+        r"adaptive_max_pool2d.*2\.0",
+    ),
+    "adaptive: of nothing": (
+        lambda: striate.adaptive_max_pool1d(a(1, 1, 0), 1),
+        E,
+        r"adaptive_max_pool1d.*positive",
+    ),
+    # -- shuffles and columns
+    "pixel_shuffle: channels left over": (
+        lambda: striate.pixel_shuffle(image(), 2),
+        E,
+        r"pixel_shuffle.*2.*\(2, 6, 9, 9\)",
+    ),
+    "pixel_unshuffle: pixels left over": (
+        lambda: striate.pixel_unshuffle(image(), 2),
+        E,
+        r"pixel_unshuffle.*2.*\(2, 6, 9, 9\)",
+    ),
+    "channel_shuffle: groups of zero": (
+        lambda: striate.channel_shuffle(image(), 0),
+        E,
+        r"channel_shuffle.*0",
+    ),
+    "unfold: kernel too large": (
+        lambda: striate.unfold(image(), 10),
+        E,
+        r"unfold.*\(10, 10\).*10 elements.*9",
+    ),
+    "unfold: stride zero": (lambda: striate.unfold(image(), 2, stride=0), E, r"unfold.*stride.*0"),
+    "unfold: huge padding": (lambda: striate.unfold(image(), 2, 1, HUGE), E, r"unfold.*2\^31"),
+    "fold: another number of windows": (
+        lambda: striate.fold(a(1, 4, 9), (4, 5), 2),
+        E,
+        r"fold.*\(1, 4, 12\).*\(1, 4, 9\)",
+    ),
+    "fold: rows that are no taps": (
+        lambda: striate.fold(a(1, 5, 9), (4, 4), 2),
+        E,
+        r"fold.*4 taps.*\(1, 5, 9\)",
+    ),
+    "fold: negative size": (lambda: striate.fold(a(1, 4, 9), (-4, 4), 2), E, r"fold.*-4"),
+    "convolve: rank": (lambda: striate.convolve(image(), a(1, 6, 3)), E, r"convolve.*\(1, 6, 3\)"),
+    "conv_matrix: kernel too large": (
+        lambda: striate.conv_matrix(a(1, 1, 5, 5), 4),
+        E,
+        r"conv_matrix.*\(5, 5\).*\(4, 4\)",
+    ),
+    "conv_matrix: groups": (
+        lambda: striate.conv_matrix(a(3, 1, 2, 2), 4, groups=2),
+        E,
+        r"conv_matrix.*groups.*2",
     ),
     # -- the process
     "no thread": (lambda: striate.set_num_threads(0), E, r"set_num_threads.*0"),

@@ -127,8 +127,24 @@ RESAMPLING = {
     "bilinear": lambda x: ops.interpolate(x, (8, 3), mode="bilinear"),
     "bilinear, corners": lambda x: ops.interpolate(x, (8, 3), mode="bilinear", align_corners=True),
     "gradient of bilinear": lambda x: ops.interpolate_input_grad((1, 2, 3, 9), x, mode="bilinear"),
-    "pad": lambda x: ops.pad(x, ((1, 0), (0, 2)), 3.0),
+    "pad": lambda x: ops.pad(x, ((1, 0), (0, 2)), value=3.0),
     "crop": lambda x: ops.pad(x, ((-1, 2), (0, -1))),
+    "pad reflect": lambda x: ops.pad(x, ((3, 2), (-1, 3)), "reflect"),
+    "pad replicate": lambda x: ops.pad(x, ((7, 2), (-1, 3)), "replicate"),
+    "pad circular": lambda x: ops.pad(x, ((3, 5), (-1, 4)), "circular"),
+    "sum_pool": lambda x: ops.sum_pool2d(x, 3, 2, 1, True),
+    "lp_pool": lambda x: ops.lp_pool2d(x * x + 0.5, 3, 2, 1),
+    "lp_pool, L2, ragged": lambda x: ops.lp_pool2d(x, 2, (2, 3), ceil_mode=True),
+    "weighted_pool": lambda x: ops.weighted_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "channel_max_pool": lambda x: ops.channel_max_pool(x, 2),
+    "max_unpool": lambda x: ops.max_unpool2d(x, np.arange(40)[::-1].reshape(1, 2, 5, 4), 2),
+    "adaptive_avg_pool": lambda x: ops.adaptive_avg_pool2d(x, (3, 7)),
+    "adaptive_max_pool": lambda x: ops.adaptive_max_pool2d(x, (3, 7)),
+    "pixel_shuffle": lambda x: ops.pixel_shuffle(x, (2, 1)),
+    "pixel_unshuffle": lambda x: ops.pixel_unshuffle(x, (5, 2)),
+    "channel_shuffle": lambda x: ops.channel_shuffle(x, 2),
+    "unfold": lambda x: ops.unfold(x, 2, 2, 1, 2),
+    "fold": lambda x: ops.fold(x.reshape(1, 4, 10), (3, 6), 2),
 }
 
 
@@ -206,6 +222,30 @@ LAYERS = {
     "AvgPool3d": (nn.AvgPool3d(2), 3),
     "GlobalAvgPool": (nn.GlobalAvgPool(), 2),
     "GlobalMaxPool": (nn.GlobalMaxPool(), 2),
+    "Conv1d causal": (nn.Conv1d(4, 2, 3, padding="causal", **F64), 1),
+    "Conv2d reflect": (nn.Conv2d(4, 2, 3, padding="same", padding_mode="reflect", **F64), 2),
+    **{
+        f"{kind}Pad{rank}d": (getattr(nn, f"{kind}Pad{rank}d")(1), rank)
+        for kind in ("Circular", "Reflection", "Replication", "Zero")
+        for rank in (1, 2, 3)
+    },
+    **{
+        f"{kind}{rank}d": (getattr(nn, f"{kind}{rank}d")(*arguments), rank)
+        for kind, arguments in {
+            "ConstantPad": (1, 0.5),
+            "SumPool": (2,),
+            "LPPool": (2, 2),
+            "WeightedPool": (2, 1),
+            "AdaptiveAvgPool": (3,),
+            "AdaptiveMaxPool": (2,),
+        }.items()
+        for rank in (1, 2, 3)
+    },
+    "ChannelMaxPool": (nn.ChannelMaxPool(2), 2),
+    "PixelShuffle": (nn.PixelShuffle(2), 2),
+    "PixelUnshuffle": (nn.PixelUnshuffle((5, 3)), 2),
+    "ChannelShuffle": (nn.ChannelShuffle(2), 3),
+    "Unfold": (nn.Unfold(2), 2),
     "Upsample": (nn.Upsample(scale_factor=2, mode="bilinear"), 2),
     "ZeroPad": (nn.ZeroPad(((1, 2), (0, 1))), 2),
     "Flatten": (nn.Flatten(), 2),
@@ -238,7 +278,18 @@ def test_layers(name):
 def test_every_layer_is_checked():
     abstract = {"Module", "ModuleList", "Sequential", "Parameter", "init"}
     losses = {"CrossEntropyLoss", "MSELoss"}  # by their functions above
-    assert set(LAYERS) == set(nn.__all__) - abstract - losses
+    other = {"Fold", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}  # of columns, of indices: below
+    converters = {"fully_convolutional", "linear_to_conv"}
+    checked = {name.split()[0] for name in LAYERS}
+    assert checked == set(nn.__all__) - abstract - losses - other - converters
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_layers_of_other_inputs(rank):
+    pooled, at = functional("max_pool{}d", rank)(leaf(X[rank]).data, 2, return_indices=True)
+    unpool = getattr(nn, f"MaxUnpool{rank}d")(2)
+    assert gradcheck(lambda x: unpool(x, at, X[rank][2:]), [leaf(pooled.shape)])
+    assert gradcheck(nn.Fold((4,) * rank, 2), [leaf((1, 2 * 2**rank, 3**rank))])
 
 
 def second(fn, shapes):
@@ -281,6 +332,21 @@ SECOND = {
         [(1, 1, 3, 3)],
     ),
     "upsample_zeros": (lambda x: ops.upsample_zeros(x, 2) ** 2, [(1, 1, 2, 2)]),
+    "pad reflect": (lambda x: ops.pad(x, 2, "reflect") ** 2, [(1, 1, 3, 3)]),
+    "lp_pool": (lambda x: ops.lp_pool2d(x * x + 1.0, 3, 2), [(1, 1, 2, 4)]),
+    "weighted_pool": (lambda x: ops.weighted_pool2d(x, 2) ** 2, [(1, 1, 2, 4)]),
+    "channel_max_pool": (lambda x: ops.channel_max_pool(x, 2) ** 2, [(1, 4, 1, 2)]),
+    "max_unpool": (lambda x: ops.max_unpool1d(x, np.array([[[3, 1]]]), 2) ** 2, [(1, 1, 2)]),
+    "adaptive pools": (
+        lambda x: ops.adaptive_max_pool1d(x, 2) * ops.adaptive_avg_pool1d(x, 2),
+        [(1, 1, 5)],
+    ),
+    "shuffles": (
+        lambda x: ops.channel_shuffle(ops.pixel_unshuffle(ops.pixel_shuffle(x, 2), 2), 2) ** 2,
+        [(1, 4, 1, 2)],
+    ),
+    "unfold and fold": (lambda x: ops.fold(ops.unfold(x, 2) ** 2, 3, 2), [(1, 1, 3, 3)]),
+    "convolve": (lambda x, w: ops.convolve(x, w, None, 2, 1) ** 2, [(1, 1, 3, 3), (1, 1, 2, 2)]),
 }
 
 

@@ -99,6 +99,12 @@ OPS = {
     "nearest": lambda x, **k: striate.interpolate(x, scale_factor=2, **k),
     "bilinear": lambda x, **k: striate.interpolate(x, scale_factor=2, mode="bilinear", **k),
     "pad": lambda x, **k: striate.pad(x, 1, **k),
+    "pad reflect": lambda x, **k: striate.pad(x, 1, "reflect", **k),
+    "sum_pool2d": lambda x, **k: striate.sum_pool2d(x, 2, **k),
+    "max_unpool2d": lambda x, **k: striate.max_unpool2d(x, np.zeros(x.shape, int), 2, **k),
+    "pixel_unshuffle": lambda x, **k: striate.pixel_unshuffle(x, 2, **k),
+    "channel_shuffle": lambda x, **k: striate.channel_shuffle(x, 3, **k),
+    "convolve": lambda x, **k: striate.convolve(x, array((4, 6, 3, 3), FIRST), **k),
     "conv_transpose2d": lambda x, **k: striate.conv_transpose2d(
         x, array((6, 3, 3, 3), FIRST), stride=2, **k
     ),
@@ -118,7 +124,7 @@ def test_results_keep_the_format_and_the_keyword_forces_it(op, layout):
 
 
 @pytest.mark.parametrize("layout", (FIRST, LAST))
-def test_pointwise_ops_and_batch_norm_keep_the_format(layout):
+def test_other_ops_keep_the_format(layout):
     x = array((2, 6, 8, 10), layout)
     zeros, ones = np.zeros(6, np.float32), np.ones(6, np.float32)
     for y in (
@@ -126,6 +132,11 @@ def test_pointwise_ops_and_batch_norm_keep_the_format(layout):
         striate.leaky_relu(x),
         striate.sigmoid(x),
         striate.tanh(x),
+        striate.lp_pool2d(x, 2, 2),
+        striate.weighted_pool2d(x, 3),
+        striate.channel_max_pool(x, 3),
+        striate.adaptive_avg_pool2d(x, 3),
+        striate.adaptive_max_pool2d(x, 3),
         striate.batch_norm(x, zeros, ones),
         striate.batch_norm(x, zeros, ones, training=True),
     ):

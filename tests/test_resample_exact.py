@@ -149,7 +149,7 @@ def test_pad_and_crop(machines):
         value = float(rng.integers(-2, 3))
         want = ref.pad(x, padding, value)
         for machine in machines:
-            got = striate.pad(x, padding, value)
+            got = striate.pad(x, padding, value=value)
             assert np.array_equal(got, want), f"{index} {machine} {x.shape} {padding}"
             crop = tuple((-lo, -hi) for lo, hi in padding)
             assert np.array_equal(striate._core.pad(got, crop, 0.0, None, None), x), f"{index} crop"

@@ -75,6 +75,7 @@ void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_pool(py::module_& m);
+void bind_rearrange(py::module_& m);
 void bind_resample(py::module_& m);
 void bind_update(py::module_& m);
 

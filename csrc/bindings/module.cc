@@ -29,6 +29,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_norm(m);
   bind_pointwise(m);
   bind_pool(m);
+  bind_rearrange(m);
   bind_resample(m);
   bind_update(m);
 }

@@ -118,6 +118,43 @@ py::object max_input_grad(Arguments& a) {
   return result.array;
 }
 
+// Of shape `output_shape`, whose images and channels are the input's.
+py::object unpool(Arguments& a) {
+  const char* op = a.text();
+  const Operand input = a.array(op, "input"), indices = a.array(op, "indices");
+  const Extents output_shape = a.shape();
+  const auto wish = a.format(op);
+  PyObject* out = a.destination();
+  if (!a.complete()) return {};
+  const TensorView &x = input.view, &at = indices.view;
+  const DType dtype = same_dtype(op, {{"input", &input}});
+  if (at.dtype != DType::i64) fail_type(op, ": indices must be int64, got ", name_of(at.dtype));
+  if (x.rank < 3 || x.rank > 5)
+    fail_value(op, ": input must have 3 to 5 axes (N, C, spatial), got ", tuple_text(x.dims()));
+  check_shape(op, "indices", at, x.dims());
+  const std::span<const int64_t> shape = output_shape;
+  for (const int64_t extent : shape)
+    if (extent < 0) fail_value(op, ": output_size must not be negative, got ", tuple_text(shape.subspan(2)));
+  const Result result = make_result(op, out, shape, dtype, format_for(x, wish), {input.array, indices.array});
+  without_gil([&] { max_unpool(op, lift(at), lift(x), lift(result.view)); });
+  return result.array;
+}
+
+py::object pick(Arguments& a) {
+  const char* op = a.text();
+  const Operand input = a.array(op, "input"), indices = a.array(op, "indices");
+  if (!a.complete()) return {};
+  const TensorView &x = input.view, &at = indices.view;
+  const DType dtype = same_dtype(op, {{"input", &input}});
+  if (at.dtype != DType::i64) fail_type(op, ": indices must be int64, got ", name_of(at.dtype));
+  if (x.rank < 3 || x.rank > 5 || at.rank != x.rank || at.shape[kN] != x.shape[kN] || at.shape[kC] != x.shape[kC])
+    fail_value(op, ": input ", tuple_text(x.dims()), " and indices ", tuple_text(at.dims()),
+               " must have the same number of axes (3 to 5), images and channels");
+  const Result result = make_result(op, Py_None, at.dims(), dtype, format_for(x, std::nullopt), {});
+  without_gil([&] { pick_elements(op, lift(at), lift(x), lift(result.view)); });
+  return result.array;
+}
+
 py::object max_taps_grad(Arguments& a) {
   const char* op = a.text();
   const Extents input_shape = a.shape();
@@ -176,6 +213,8 @@ void bind_pool(py::module_& m) {
   define_fast<max_with_taps>(m, "max_pool_with_taps");
   define_fast<max_taps_grad>(m, "max_pool_taps_grad");
   define_fast<max_input_grad>(m, "max_pool_input_grad");
+  define_fast<unpool>(m, "max_unpool");
+  define_fast<pick>(m, "pick");
   define_fast<avg_forward>(m, "avg_pool_forward", "try_avg_pool_forward");
   define_fast<avg_input_grad>(m, "avg_pool_input_grad", "try_avg_pool_input_grad");
 }

@@ -1,4 +1,4 @@
-// The gradient of a maximum goes to the pixel that won. Elements of one image and channel are added in
+// The gradient of a maximum goes to the pixel that won, and so does a value that is unpooled. Elements of one image and channel are added in
 // order, and no two tasks share a channel, so there are no atomics and the bits are the same every time.
 //
 // One read of an index and one addition an element: nothing here gains from wider vectors.
@@ -128,9 +128,20 @@ void fill_zero(T* to, int64_t pixels, int64_t pixel_stride, int64_t channels, in
     for (int64_t c = 0; c < channels; ++c) to[pixel * pixel_stride + c * channel_stride] = 0;
 }
 
+// What happens where indices meet: a gradient adds up, an unpooling keeps the last.
+enum class Meeting : uint8_t { adds, keeps_last };
+
+template <Meeting meeting, class T>
+void put(T& to, T value) {
+  if constexpr (meeting == Meeting::adds)
+    to += value;
+  else
+    to = value;
+}
+
 // Channels [c_begin, c_end) of image n. With many channels the image may not fit a cache, so pixels become
 // zero row by row, just before the first index reaches them.
-template <class T, bool Even>
+template <class T, bool Even, Meeting meeting>
 void scatter(const TensorView& indices, const TensorView& grad, const TensorView& out, int64_t n,
              int64_t c_begin, int64_t c_end) {
   const Pixel<Even> pixel{out.shape[kH], out.shape[kW], out.stride[kD], out.stride[kH], out.stride[kW]};
@@ -156,7 +167,7 @@ void scatter(const TensorView& indices, const TensorView& grad, const TensorView
       const T* from_row = from + d * grad.stride[kD] + h * grad.stride[kH];
       if (channels == 1) {
         for (int64_t w = 0; w < grad.shape[kW]; ++w)
-          to[pixel(index_row[w * index_w])] += from_row[w * from_w];
+          put<meeting>(to[pixel(index_row[w * index_w])], from_row[w * from_w]);
         continue;
       }
       int64_t last = -1;
@@ -167,20 +178,23 @@ void scatter(const TensorView& indices, const TensorView& grad, const TensorView
         const int64_t* at = index_row + w * index_w;
         const T* value = from_row + w * from_w;
         if (to_c == 1 && index_c == 1 && from_c == 1)
-          for (int64_t c = 0; c < channels; ++c) to[pixel(at[c]) + c] += value[c];
+          for (int64_t c = 0; c < channels; ++c) put<meeting>(to[pixel(at[c]) + c], value[c]);
         else
           for (int64_t c = 0; c < channels; ++c)
-            to[pixel(at[c * index_c]) + c * to_c] += value[c * from_c];
+            put<meeting>(to[pixel(at[c * index_c]) + c * to_c], value[c * from_c]);
       }
     }
   zero_until(pixels);
 }
 
-template <class T>
+template <class T, Meeting meeting>
 void run(const char* op, const TensorView& indices, const TensorView& grad, const TensorView& out,
          const char* force) {
   const Algorithm algorithm = choose(op, kRows, force, out);
-  if (algorithm == Algorithm::reference) return pool::reference_max_grad<T>(indices, grad, out);
+  if (algorithm == Algorithm::reference) {
+    if constexpr (meeting == Meeting::adds) return pool::reference_max_grad<T>(indices, grad, out);
+    return pool::reference_max_unpool<T>(indices, grad, out);
+  }
   const bool even_rows = out.shape[kH] == 1 || out.stride[kH] == out.shape[kW] * out.stride[kW];
   const bool even = even_rows && (out.shape[kD] == 1 ||
                                   out.stride[kD] == out.shape[kH] * out.shape[kW] * out.stride[kW]);
@@ -202,10 +216,38 @@ void run(const char* op, const TensorView& indices, const TensorView& grad, cons
       const int64_t n = unit / blocks, c = unit % blocks * block;
       const int64_t c_end = std::min(c + block, channels);
       if (even)
-        scatter<T, true>(indices, grad, out, n, c, c_end);
+        scatter<T, true, meeting>(indices, grad, out, n, c, c_end);
       else
-        scatter<T, false>(indices, grad, out, n, c, c_end);
+        scatter<T, false, meeting>(indices, grad, out, n, c, c_end);
     }
+  });
+}
+
+// The transpose of both: every index reads its pixel.
+template <class T>
+void pick(const TensorView& indices, const TensorView& input, const TensorView& output) {
+  const Pixel<false> pixel{input.shape[kH], input.shape[kW], input.stride[kD], input.stride[kH], input.stride[kW]};
+  const bool joined = output.shape[kC] > 1 && output.stride[kC] == 1;  // channels lie inside pixels
+  const int64_t inner = joined ? output.shape[kC] : 1;
+  const int64_t rows = output.size() / std::max<int64_t>(output.shape[kW] * inner, 1);
+  const auto work = static_cast<double>(4 * output.size());
+  const int64_t tasks = std::clamp<int64_t>(output.size() / kTaskElements, 1, std::max<int64_t>(rows, 1));
+  TensorView walked = output;
+  if (joined) walked.shape[kC] = 1;
+  parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
+    for_rows(walked, rows * task / tasks, rows * (task + 1) / tasks,
+             [&](int64_t n, int64_t c, int64_t d, int64_t h) {
+      const auto begin = [&](const TensorView& view) {
+        return n * view.stride[kN] + c * view.stride[kC] + d * view.stride[kD] + h * view.stride[kH];
+      };
+      const T* from = input.as<T>() + n * input.stride[kN] + c * input.stride[kC];
+      const int64_t* index = indices.as<int64_t>() + begin(indices);
+      T* to = output.as<T>() + begin(output);
+      for (int64_t w = 0; w < output.shape[kW]; ++w)
+        for (int64_t k = 0; k < inner; ++k)
+          to[w * output.stride[kW] + k * output.stride[kC]] =
+              from[pixel(index[w * indices.stride[kW] + k * indices.stride[kC]]) + k * input.stride[kC]];
+    });
   });
 }
 
@@ -220,9 +262,27 @@ void max_pool_input_grad(const char* op, const TensorView& indices, const Tensor
   check_indices(op, indices, grad_input);
   if (grad_input.size() == 0) return;
   if (grad_output.dtype == DType::f32)
-    run<float>(op, indices, grad_output, grad_input, force);
+    run<float, Meeting::adds>(op, indices, grad_output, grad_input, force);
   else
-    run<double>(op, indices, grad_output, grad_input, force);
+    run<double, Meeting::adds>(op, indices, grad_output, grad_input, force);
+}
+
+void max_unpool(const char* op, const TensorView& indices, const TensorView& input, const TensorView& output,
+                const char* force) {
+  check_indices(op, indices, output);
+  if (output.size() == 0) return;
+  if (output.dtype == DType::f32)
+    run<float, Meeting::keeps_last>(op, indices, input, output, force);
+  else
+    run<double, Meeting::keeps_last>(op, indices, input, output, force);
+}
+
+void pick_elements(const char* op, const TensorView& indices, const TensorView& input, const TensorView& output) {
+  check_indices(op, indices, input);
+  if (output.dtype == DType::f32)
+    pick<float>(indices, input, output);
+  else
+    pick<double>(indices, input, output);
 }
 
 }  // namespace striate

@@ -35,6 +35,14 @@ void avg_pool_input_grad(const PoolProblem& problem, const TensorView& grad_outp
 void max_pool_input_grad(const char* op, const TensorView& indices, const TensorView& grad_output,
                          const TensorView& grad_input, const char* force = nullptr);
 
+/// Writes every element of `input` to the pixel of `output` that its index names, zero elsewhere. Of equal indices
+/// the last in row-major order is kept.
+void max_unpool(const char* op, const TensorView& indices, const TensorView& input, const TensorView& output,
+                const char* force = nullptr);
+
+/// Reads, for every index, the pixel of `input` that it names: the transpose of both.
+void pick_elements(const char* op, const TensorView& indices, const TensorView& input, const TensorView& output);
+
 /// Whether the gradient is made faster from taps than from positions: dense windows of at most kMostTaps taps.
 bool taps_serve(const PoolProblem& problem);
 

@@ -212,6 +212,15 @@ def max_pool_input_grad(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def max_unpool(
+    op: str,
+    input: Array,
+    indices: npt.NDArray[np.int64],
+    output_shape: Ints,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def pick(op: str, input: Array, indices: npt.NDArray[np.int64]) -> Array: ...
 def avg_pool_forward(
     op: str,
     input: Array,
@@ -239,6 +248,45 @@ def avg_pool_input_grad(
     out: Array | None,
 ) -> Array: ...
 def try_avg_pool_input_grad(*args: Any) -> Any: ...
+
+# ---- rearranging ---------------------------------------------------------------------------------
+# take: tables hold, for each spatial axis of the result, positions in the input; -1 gives 0. spread
+# is its transpose, of `shape`. unfold's result is contiguous.
+
+def empty(op: str, shape: Ints, like: Array, memory_format: MemoryFormat | None) -> Array: ...
+def copy(op: str, input: Array, out: Array) -> Array: ...
+def take(
+    op: str,
+    input: Array,
+    tables: Sequence[Ints],
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def spread(
+    op: str,
+    shape: Ints,
+    input: Array,
+    tables: Sequence[Ints],
+    memory_format: MemoryFormat | None,
+) -> Array: ...
+def unfold(
+    input: Array,
+    kernel_size: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    stride: Ints,
+    out: Array | None,
+) -> Array: ...
+def fold(
+    input: Array,
+    image_shape: Ints,
+    kernel_size: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    stride: Ints,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
 
 # ---- resampling and padding ----------------------------------------------------------------------
 # downsample keeps positions 0, f, 2f, ...; upsample_zeros writes them back into zeros of

@@ -198,6 +198,7 @@ const Group kGroups[] = {
     {"arithmetic", both(check_binary<float>, check_binary<double>)},
     {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
     {"exact", check_exact_ops},
+    {"runs", check_runs},
     {"pooling", check_pooling},
     {"convolution", check_convolutions},
 };

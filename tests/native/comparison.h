@@ -210,5 +210,7 @@ bool check_exact_ops(Isa isa);
 bool check_convolutions(Isa isa);
 /// All algorithms of pooling: check_pool.cc.
 bool check_pooling(Isa isa);
+/// Copies, tables, columns and unpooling: check_runs.cc.
+bool check_runs(Isa isa);
 
 }  // namespace striate

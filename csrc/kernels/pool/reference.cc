@@ -147,12 +147,27 @@ void reference_max_taps_grad(const PoolProblem& p, const TensorView& taps, const
   });
 }
 
+template <class T>
+void reference_max_unpool(const TensorView& indices, const TensorView& input, const TensorView& output) {
+  const int64_t height = output.shape[kH], width = output.shape[kW];
+  for (int64_t n = 0; n < output.shape[kN]; ++n)
+    for (int64_t c = 0; c < output.shape[kC]; ++c) {
+      for_each_position(extents(output), [&](const Position& at) { element<T>(output, n, c, at) = 0; });
+      for_each_position(extents(input), [&](const Position& from) {
+        const int64_t at = element<int64_t>(indices, n, c, from);
+        element<T>(output, n, c, {at / width / height, at / width % height, at % width}) =
+            element<T>(input, n, c, from);
+      });
+    }
+}
+
 #define STRIATE_INSTANTIATE(T)                                                                        \
   template void reference_max<T>(const PoolProblem&, const TensorView&, const TensorView&,            \
                                  const TensorView*);                                                  \
   template void reference_mean<T>(const PoolProblem&, const TensorView&, const TensorView&);          \
   template void reference_mean_grad<T>(const PoolProblem&, const TensorView&, const TensorView&);     \
   template void reference_max_grad<T>(const TensorView&, const TensorView&, const TensorView&);         \
+  template void reference_max_unpool<T>(const TensorView&, const TensorView&, const TensorView&);       \
   template void reference_max_taps_grad<T>(const PoolProblem&, const TensorView&, const TensorView&,    \
                                            const TensorView&);
 STRIATE_INSTANTIATE(float)

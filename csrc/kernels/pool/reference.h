@@ -21,6 +21,8 @@ void reference_mean_grad(const PoolProblem& problem, const TensorView& grad_outp
 template <class T>
 void reference_max_grad(const TensorView& indices, const TensorView& grad_output,
                         const TensorView& grad_input);
+template <class T>
+void reference_max_unpool(const TensorView& indices, const TensorView& input, const TensorView& output);
 
 /// `taps` (uint8) are numbers of the kernel's taps; those that no window has, or lie outside, add nothing.
 template <class T>

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..ops.arguments import integer, per_axis, per_axis_pairs
+from ..ops.arguments import image, integer, per_axis, per_axis_pairs
+from ..ops.conv import PADDINGS, padding_pairs
+from ..ops.pad import MODES
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -42,11 +44,10 @@ class _ConvNd(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if padding_mode != "zeros":
-            raise ValueError(
-                f"{name}: padding_mode must be 'zeros', the only one supported, "
-                f"got {padding_mode!r}"
-            )
+        modes = ("zeros",) if self.transposed else ("zeros", *MODES[1:])
+        if padding_mode not in modes:
+            raise ValueError(f"{name}: padding_mode must be one of {modes}, got {padding_mode!r}")
+        self.padding_mode = padding_mode
         self.in_channels = integer(name, "in_channels", in_channels)
         self.out_channels = integer(name, "out_channels", out_channels)
         self.groups = integer(name, "groups", groups)
@@ -57,8 +58,13 @@ class _ConvNd(Module):
         if not isinstance(padding, str):
             pairs = per_axis_pairs(name, "padding", padding, self.rank)
             self.padding = tuple(low if low == high else (low, high) for low, high in pairs)
-        elif padding != "valid" and (padding != "same" or self.transposed):
-            raise ValueError(f"{name}: padding {padding!r} is not supported")
+        else:
+            words = [word for word in PADDINGS if word != "causal" or self.rank == 1]
+            words = ["valid"] if self.transposed else words
+            if padding not in words:
+                raise ValueError(
+                    f"{name}: padding must be numbers or one of {words}, got {padding!r}"
+                )
         if min(self.in_channels, self.out_channels, *self.kernel_size) < 1:
             raise ValueError(
                 f"{name}: channels and kernel_size must be positive, got {in_channels}, "
@@ -92,6 +98,8 @@ class _ConvNd(Module):
             text += f", dilation={self.dilation}"
         if self.groups != 1:
             text += f", groups={self.groups}"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode!r}"
         return text if self.bias is not None else text + ", bias=False"
 
 
@@ -126,9 +134,21 @@ class _Conv(_ConvNd):
         )
 
     def forward(self, input: Any) -> Any:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = self._padded(input), 0
         return self.function(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
+
+    def _padded(self, input: Any) -> Any:
+        name = type(self).__name__
+        input, rank = image(name, "input", input)
+        if rank != self.rank:
+            raise ValueError(f"{name}: input must have {self.rank + 2} axes, got {input.shape}")
+        form = (self.kernel_size, self.stride, self.dilation)
+        pairs = padding_pairs(name, self.padding, input.shape[2:], *form)
+        return ops.pad(input, pairs, self.padding_mode)
 
 
 class _ConvTranspose(_ConvNd):
@@ -200,7 +220,8 @@ class Conv2d(_Conv):
     stride, padding, dilation, groups
         As for `striate.conv2d`.
     bias : bool
-    padding_mode : {"zeros"}
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What the padding holds; see `striate.pad`.
     rng : int, numpy.random.Generator or None
         Where the weights are drawn from.
     dtype : float32 or float64

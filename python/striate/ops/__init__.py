@@ -5,6 +5,14 @@ Nothing is upcast, nothing is modified, and no function knows a layer or an opti
 """
 
 from ..autograd import concatenate, stack
+from .adaptive_pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from .avg_pool import (
     avg_pool1d,
     avg_pool1d_input_grad,
@@ -14,6 +22,7 @@ from .avg_pool import (
     avg_pool3d_input_grad,
     global_avg_pool,
 )
+from .channel_pool import channel_max_pool
 from .conv import conv1d, conv2d, conv3d
 from .conv_grad import (
     conv1d_input_grad,
@@ -25,9 +34,22 @@ from .conv_grad import (
     conv_bias_grad,
 )
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .convolve import (
+    SparseMatrix,
+    conv_matrix,
+    convolve,
+)
 from .explain import explain
 from .linear import linear
 from .loss import cross_entropy, mse_loss, nll_loss
+from .lp_pool import (
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    sum_pool1d,
+    sum_pool2d,
+    sum_pool3d,
+)
 from .max_pool import (
     global_max_pool,
     max_pool1d,
@@ -38,12 +60,39 @@ from .max_pool import (
     max_pool3d_input_grad,
 )
 from .norm import batch_norm
+from .pad import pad
 from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .resample import downsample, interpolate, interpolate_input_grad, upsample_zeros
+from .shuffle import (
+    channel_shuffle,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 from .threads import get_num_threads, num_threads, set_num_threads
+from .unfold import (
+    fold,
+    unfold,
+)
+from .unpool import (
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
+from .weighted_pool import (
+    weighted_pool1d,
+    weighted_pool2d,
+    weighted_pool3d,
+)
 from .workspace import get_workspace_limit, set_workspace_limit
 
 __all__ = [
+    "SparseMatrix",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "add_relu",
     "avg_pool1d",
     "avg_pool1d_input_grad",
@@ -52,6 +101,8 @@ __all__ = [
     "avg_pool3d",
     "avg_pool3d_input_grad",
     "batch_norm",
+    "channel_max_pool",
+    "channel_shuffle",
     "concatenate",
     "conv1d",
     "conv1d_input_grad",
@@ -63,13 +114,16 @@ __all__ = [
     "conv3d_input_grad",
     "conv3d_weight_grad",
     "conv_bias_grad",
+    "conv_matrix",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "convolve",
     "cross_entropy",
     "downsample",
     "dropout",
     "explain",
+    "fold",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
@@ -79,22 +133,37 @@ __all__ = [
     "leaky_relu",
     "linear",
     "log_softmax",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool1d_input_grad",
     "max_pool2d",
     "max_pool2d_input_grad",
     "max_pool3d",
     "max_pool3d_input_grad",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mse_loss",
     "nll_loss",
     "num_threads",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relu",
     "set_num_threads",
     "set_workspace_limit",
     "sigmoid",
     "softmax",
     "stack",
+    "sum_pool1d",
+    "sum_pool2d",
+    "sum_pool3d",
     "tanh",
+    "unfold",
     "upsample_zeros",
+    "weighted_pool1d",
+    "weighted_pool2d",
+    "weighted_pool3d",
 ]

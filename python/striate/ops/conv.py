@@ -155,33 +155,50 @@ def form_of(
     stride = per_axis(op, "stride", stride, rank)
     dilation = per_axis(op, "dilation", dilation, rank)
     groups = integer(op, "groups", groups)
-    if type(padding) is str:
-        padding = _named_padding(op, padding, input_shape, weight_shape, stride, dilation)
-    else:
-        padding = per_axis_pairs(op, "padding", padding, rank)
+    padding = padding_pairs(op, padding, input_shape[2:], weight_shape[2:], stride, dilation)
     if workspace is not None:
         workspace = integer(op, "workspace", workspace)
     return stride, padding, dilation, groups, bool(exact), workspace
 
 
-def _named_padding(
+PADDINGS = ("valid", "same", "half", "full", "causal")
+
+
+def padding_pairs(
     op: str,
-    name: str,
-    input_shape: tuple[int, ...],
-    weight_shape: tuple[int, ...],
+    padding: Any,
+    size: tuple[int, ...],
+    kernel: tuple[int, ...],
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> tuple[tuple[int, int], ...]:
-    """TensorFlow's rules: "valid" is none; "same" gives ceil(n / stride), odd pixel at the end."""
-    if name == "valid" or (name == "same" and min(stride) < 1):  # C++ refuses the stride
-        return ((0, 0),) * len(stride)
-    if name != "same":
-        raise ValueError(f"{op}: padding must be numbers, 'valid' or 'same', got {name!r}")
+    """(low, high) for each spatial axis, from numbers or one of the words.
+
+    "valid" is none; "same" gives ceil(n / stride), as TensorFlow's; "half" reaches over half of a
+    kernel, "full" over all of it but one tap, on both sides; "causal" the same before, none behind.
+    """
+    rank = len(stride)
+    if type(padding) is not str:
+        return per_axis_pairs(op, "padding", padding, rank)
+    if padding not in PADDINGS:
+        raise ValueError(f"{op}: padding must be numbers or one of {PADDINGS}, got {padding!r}")
+    if padding == "causal" and rank != 1:
+        raise ValueError(
+            f"{op}: padding 'causal' is for one spatial axis, that of time; this has {rank}"
+        )
+    if padding == "valid" or min(stride) < 1 or min(dilation) < 1:  # C++ refuses the numbers
+        return ((0, 0),) * rank
     pairs = []
-    for n, k, s, d in zip(input_shape[2:], weight_shape[2:], stride, dilation, strict=False):
-        total = max((-(-n // s) - 1) * s + d * (k - 1) + 1 - n, 0)
-        pairs.append((total // 2, total - total // 2))
-    pairs += [(0, 0)] * (len(stride) - len(pairs))  # a wrong rank is for C++ to refuse
+    for n, k, s, d in zip(size, kernel, stride, dilation, strict=False):
+        past = max(d * (k - 1), 0)
+        if padding == "same":
+            total = max((-(-n // s) - 1) * s + past + 1 - n, 0)
+            pairs.append((total // 2, total - total // 2))
+        elif padding == "half":
+            pairs.append(((past + 1) // 2,) * 2)
+        else:
+            pairs.append((past, past if padding == "full" else 0))
+    pairs += [(0, 0)] * (rank - len(pairs))  # a wrong rank is for C++ to refuse
     return tuple(pairs)
 
 
@@ -285,8 +302,10 @@ def conv2d(
     bias : array_like or Tensor, shape (O,), optional
     stride, dilation : int or (int, int)
         Step of the window, and step of the taps inside it.
-    padding : int, (h, w), ((top, bottom), (left, right)), "valid" or "same"
-        "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end.
+    padding : int, (h, w), ((top, bottom), (left, right)), "valid", "same", "half" or "full"
+        "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end. "half"
+        and "full" surround the image with dilation * (KH - 1) zeros, halved (and rounded up) or
+        not. `conv1d` also takes "causal": as "full", but before the first element only.
     groups : int
     residual : array_like or Tensor of the result's shape, optional
         Added to the convolution before the activation.
@@ -360,7 +379,10 @@ def conv1d(
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
-    """As `conv2d`, for input (N, C, L) and weight (O, C / groups, K)."""
+    """As `conv2d`, for input (N, C, L) and weight (O, C / groups, K).
+
+    With ``padding="causal"`` no output sees an input behind its own place (lectures 003 and 004).
+    """
     args = (
         "conv1d",
         1,

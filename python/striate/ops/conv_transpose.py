@@ -43,8 +43,8 @@ def _conv_transpose(
             raise ValueError(
                 f"{op}: {name} must have {rank + 2} dimensions, got shape {value.shape}"
             )
-    if isinstance(padding, str) and padding == "same":
-        raise ValueError(f"{op}: padding must be numbers or 'valid', got 'same'")
+    if isinstance(padding, str) and padding != "valid":
+        raise ValueError(f"{op}: padding must be numbers or 'valid', got {padding!r}")
     form = form_of(
         op, rank, input.shape, weight.shape, stride, padding, dilation, groups, exact, workspace
     )

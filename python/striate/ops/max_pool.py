@@ -58,9 +58,7 @@ def _taps_grad(
 @primitive
 def _winners(op: str, input: Any, indices: Any) -> Any:
     """The elements of `input` at the indices of a max pool: the transpose of `_pool_grad`."""
-    planes = input.reshape(*input.shape[:2], -1)
-    flat = indices.reshape(*indices.shape[:2], -1)
-    return np.take_along_axis(planes, flat, 2).reshape(indices.shape)
+    return _core.pick(op, input, indices)
 
 
 def _indices_of(taps: Any, input_shape: Any, window: Window) -> Any:

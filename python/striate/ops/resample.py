@@ -1,4 +1,4 @@
-"""Changing the size of images: downsampling, zero insertion, interpolation and padding.
+"""Changing the size of images: downsampling, zero insertion and interpolation.
 
 All are linear, and come in pairs that are each other's transpose (up to the sizes, which a gradient
 must be told: lecture 000's "simply use one as the backward of the other" forgets them).
@@ -17,7 +17,6 @@ from .arguments import (
     image,
     memory_format_of,
     per_axis,
-    per_axis_pairs,
     real,
     sizes,
 )
@@ -49,11 +48,6 @@ def _interpolate_grad(
     return _core.interpolate_input_grad(input_shape, grad_output, *how, memory_format, out)
 
 
-@primitive
-def _pad(input: Any, padding: Any, value: float, memory_format: Any, out: Any) -> Any:
-    return _core.pad(input, padding, value, memory_format, out)
-
-
 @_downsample.vjp("input")
 def _(grad: Any, input_shape: Any, factor: Any) -> Any:
     return _upsample_zeros(grad, factor, input_shape[2:], None, None)
@@ -67,11 +61,6 @@ def _(grad: Any, input_shape: Any, how: Any) -> Any:
 @_interpolate_grad.vjp("grad_output")
 def _(grad: Any, grad_output_shape: Any, how: Any) -> Any:
     return _interpolate(grad, grad_output_shape[2:], how, None, None)
-
-
-@_pad.vjp("input")
-def _(grad: Any, padding: Any) -> Any:
-    return _pad(grad, tuple((-low, -high) for low, high in padding), 0.0, None, None)
 
 
 _upsample_zeros.vjp("input")(lambda grad, factor: _downsample(grad, factor, None, None))
@@ -257,41 +246,3 @@ def interpolate_input_grad(
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, grad_output)
     return _interpolate_grad(input_shape, grad_output, how, memory_format, out)
-
-
-def pad(
-    input: Any,
-    padding: Any,
-    value: float = 0.0,
-    *,
-    memory_format: str | None = None,
-    out: Any = None,
-) -> Any:
-    """Surround every image with `value`; a negative number crops instead.
-
-    Parameters
-    ----------
-    input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
-    padding : int, one int a spatial axis, or one pair (low, high) a spatial axis
-    value : float
-    memory_format, out
-        As for `conv2d`.
-
-    Returns
-    -------
-    ndarray, or Tensor for a Tensor
-
-    Raises
-    ------
-    TypeError, ValueError
-        Another dtype or rank; more cropped than there is.
-
-    References
-    ----------
-    Lectures 001 and 003 (none, half, full padding).
-    """
-    op = "pad"
-    input, rank = image(op, "input", input)
-    pairs = per_axis_pairs(op, "padding", padding, rank)
-    memory_format = memory_format_of(op, memory_format)
-    return _pad(input, pairs, real(op, "value", value), memory_format, destination(op, out, input))
