@@ -126,6 +126,10 @@ def test_pointwise_ops_and_batch_norm_keep_the_format(layout):
         striate.leaky_relu(x),
         striate.sigmoid(x),
         striate.tanh(x),
+        striate.gelu(x),
+        striate.relu6(x),
+        striate.prelu(x, ones),
+        striate.dropout2d(x),
         striate.batch_norm(x, zeros, ones),
         striate.batch_norm(x, zeros, ones, training=True),
     ):

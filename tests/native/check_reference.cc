@@ -15,6 +15,7 @@
 #include "base/parallel.h"
 #include "ops/batch_norm.h"
 #include "ops/cross_entropy.h"
+#include "ops/curve.h"
 #include "ops/pointwise.h"
 #include "ops/softmax.h"
 
@@ -53,6 +54,56 @@ bool check_activations(Isa isa) {
 }
 
 template <class T>
+bool check_curves(Isa isa) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  constexpr T special[] = {0, -T(0), infinity, -infinity, std::numeric_limits<T>::quiet_NaN(), 3, -3, 6, -12, 90,
+                           -90, 800, T(1e-5), std::numeric_limits<T>::min()};
+  struct Op {
+    const char* name;
+    double first, second, bound;
+  };
+  // Where x meets a slope of 0, in gradients, the terms decide about the error: a few more units.
+  constexpr double kTerms = 64;
+  bool good = true;
+  for (const Op& op : {Op{"elu", 0.7, 1.3, kSmooth}, Op{"clip", 0, 6, kExact}, Op{"hardsigmoid", 0, 0, kSmooth},
+                       Op{"hardswish", 0, 0, kSmooth}, Op{"softplus", 1.5, 20, 2 * kSmooth},
+                       Op{"logsigmoid", 0, 0, kSmooth}, Op{"silu", 0, 0, 2 * kSmooth}, Op{"gelu", 0, 0, 4 * kSmooth},
+                       Op{"gelu_tanh", 0, 0, kTerms}, Op{"mish", 0, 0, 2 * kSmooth}}) {
+    const auto p = CurveProblem::make(op.name, op.name, kType<T>, op.first, op.second);
+    Report values(op.name, op.bound), grads(concat(op.name, "_grad"), op.bound == kExact ? kExact : kTerms);
+    for_each_case([&](const Shape& shape, Layout from, Layout to) {
+      const auto x = random_array<T>(shape, from, 1, special), g = random_array<T>(shape, to, 2);
+      values.compare<T>(shape, from, to,
+                        [&](const TensorView& out, const char* force) { curve(p, x.view, out, force); });
+      grads.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        curve_grad(p, x.view, g.view, out, force);
+      });
+    });
+    good &= values.print(isa, kType<T>);
+    good &= grads.print(isa, kType<T>);
+  }
+  return good;
+}
+
+template <class T>
+bool check_prelu_grad(Isa isa) {
+  Report report("prelu_grad", kExact);
+  for_each_case([&](const Shape& shape, Layout from, Layout to) {
+    const auto x = random_array<T>(shape, from, 1), g = random_array<T>(shape, to, 2);
+    const auto slopes = random_array<T>({shape[1]}, Layout::dense, 3);
+    for (bool one : {true, false}) {
+      TensorView slope = x.view;
+      slope.data = slopes.view.data;
+      for (int i = 0; i < slope.rank; ++i) slope.stride[static_cast<size_t>(i)] = i == kC && !one ? 1 : 0;
+      report.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        prelu_grad(x.view, slope, g.view, out, force);
+      });
+    }
+  });
+  return report.print(isa, kType<T>);
+}
+
+template <class T>
 bool check_binary(Isa isa) {
   constexpr T special[] = {0, -T(0), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(),
                            std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::denorm_min()};
@@ -63,7 +114,8 @@ bool check_binary(Isa isa) {
   bool good = true;
   for (const Op& op : {Op{Binary::add, "add"}, Op{Binary::subtract, "subtract"},
                                  Op{Binary::multiply, "multiply"}, Op{Binary::divide, "divide"},
-                                 Op{Binary::add_relu, "add_relu"}}) {
+                                 Op{Binary::add_relu, "add_relu"}, Op{Binary::prelu, "prelu"},
+                                 Op{Binary::prelu_weight_terms, "prelu_weight_terms"}}) {
     Report report(op.name, kExact);
     for_each_case([&](const Shape& shape, Layout from, Layout to) {
       const auto a = random_array<T>(shape, from, 11, special), b = random_array<T>(shape, to, 12, special);
@@ -193,6 +245,8 @@ struct Group {
 
 const Group kGroups[] = {
     {"activations", both(check_activations<float>, check_activations<double>)},
+    {"curves", both(check_curves<float>, check_curves<double>)},
+    {"prelu", both(check_prelu_grad<float>, check_prelu_grad<double>)},
     {"softmax", both(check_softmax<float>, check_softmax<double>)},
     {"cross_entropy", both(check_cross_entropy<float>, check_cross_entropy<double>)},
     {"arithmetic", both(check_binary<float>, check_binary<double>)},

@@ -25,8 +25,10 @@ from .conv_grad import (
     conv_bias_grad,
 )
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .dropout import dropout, dropout1d, dropout2d, dropout3d
 from .explain import explain
 from .linear import linear
+from .logistic import sigmoid, tanh
 from .loss import cross_entropy, mse_loss, nll_loss
 from .max_pool import (
     global_max_pool,
@@ -38,8 +40,10 @@ from .max_pool import (
     max_pool3d_input_grad,
 )
 from .norm import batch_norm
-from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
+from .softmax import log_softmax, softmax
 from .threads import get_num_threads, num_threads, set_num_threads
 from .workspace import get_workspace_limit, set_workspace_limit
 
@@ -69,31 +73,45 @@ __all__ = [
     "cross_entropy",
     "downsample",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "elu",
     "explain",
+    "gelu",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
+    "hardsigmoid",
+    "hardswish",
     "interpolate",
     "interpolate_input_grad",
     "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "max_pool1d",
     "max_pool1d_input_grad",
     "max_pool2d",
     "max_pool2d_input_grad",
     "max_pool3d",
     "max_pool3d_input_grad",
+    "mish",
     "mse_loss",
     "nll_loss",
     "num_threads",
     "pad",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "set_num_threads",
     "set_workspace_limit",
     "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "stack",
     "tanh",
     "upsample_zeros",

@@ -10,7 +10,7 @@ from .. import _core
 from ..autograd import primitive
 from ..autograd.arithmetic import reshape
 from .arguments import operand, same_dtype
-from .pointwise import softmax
+from .softmax import softmax
 
 
 @primitive
