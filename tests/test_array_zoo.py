@@ -44,6 +44,11 @@ OPS = {
     "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), 4.0),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),
+    "group_norm": lambda x: striate.group_norm(x, 5),
+    "layer_norm": lambda x: striate.layer_norm(x, 9),
+    "instance_norm": lambda x: striate.instance_norm(x),
+    "local_response_norm": lambda x: striate.local_response_norm(x, 3),
+    "normalize": lambda x: striate.normalize(x),
     "relu": lambda x: striate.relu(x),
     "leaky_relu": lambda x: striate.leaky_relu(x, 0.25),
     "sigmoid": lambda x: striate.sigmoid(x),
@@ -64,7 +69,18 @@ OPS = {
     "log_softmax": lambda x: striate.log_softmax(x, -1),
 }
 # Sums of rounded numbers may run in another order in another layout: equal to rounding only.
-ROUNDED = {"batch_norm", "sigmoid", "tanh", "softmax", "log_softmax"}
+ROUNDED = {
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "log_softmax",
+    "normalize",
+    "sigmoid",
+    "softmax",
+    "tanh",
+}
 
 
 def image():

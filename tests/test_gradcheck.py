@@ -161,6 +161,13 @@ def test_batch_norm(training, shape):
     assert gradcheck(plain, [leaf(shape)])
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 4, 3), (2, 4, 2, 3), (1, 4, 2, 2, 2)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_group_norm(shape, groups):
+    leaves = [leaf(shape), leaf((4,), 1, 0.5, 2.0), leaf((4,), 2)]
+    assert gradcheck(lambda x, w, b: ops.group_norm(x, groups, w, b, 0.1), leaves)
+
+
 POINTWISE = {
     "relu": ops.relu,
     "leaky_relu": lambda x: ops.leaky_relu(x, 0.3),
@@ -184,6 +191,9 @@ POINTWISE = {
     "softmax": lambda x: ops.softmax(x, -1),
     "softmax, first axis": lambda x: ops.softmax(x, 0),
     "log_softmax": lambda x: ops.log_softmax(x, 1),
+    "local_response_norm": lambda x: ops.local_response_norm(x.reshape(1, 3, 4), 2, 0.5),
+    "normalize": lambda x: ops.normalize(x, 2.0, -1),
+    "normalize, largest": lambda x: ops.normalize(x, float("inf")),
     "dropout": lambda x: ops.dropout(x, 0.4, rng=5),
     "cross_entropy": lambda x: ops.cross_entropy(x, [2, 0, 1]),
     "cross_entropy, none": lambda x: ops.cross_entropy(x, [2, 0, 1], "none"),
@@ -213,6 +223,12 @@ LAYERS = {
     "BatchNorm1d": (nn.BatchNorm1d(4, dtype=np.float64), 1),
     "BatchNorm2d": (nn.BatchNorm2d(4, momentum=None, dtype=np.float64), 2),
     "BatchNorm3d": (nn.BatchNorm3d(4, affine=False, dtype=np.float64), 3),
+    "GroupNorm": (nn.GroupNorm(2, 4, dtype=np.float64), 2),
+    "LayerNorm": (nn.LayerNorm((5, 6), dtype=np.float64), 2),
+    "InstanceNorm1d": (nn.InstanceNorm1d(4, dtype=np.float64), 1),
+    "InstanceNorm2d": (nn.InstanceNorm2d(4, affine=True, dtype=np.float64), 2),
+    "InstanceNorm3d": (nn.InstanceNorm3d(4, track_running_stats=True, dtype=np.float64), 3),
+    "LocalResponseNorm": (nn.LocalResponseNorm(3, 0.5), 2),
     "MaxPool1d": (nn.MaxPool1d(2), 1),
     "MaxPool2d": (nn.MaxPool2d((2, 3), ceil_mode=True), 2),
     "MaxPool3d": (nn.MaxPool3d(2, 1), 3),
@@ -312,6 +328,11 @@ SECOND = {
     "softplus": (lambda x: ops.softplus(x * 4.0) ** 2, [(5,)]),
     "gelu by tanh": (lambda x: ops.gelu(x * 2.0, "tanh"), [(5,)]),
     "prelu": (lambda x, w: ops.prelu(x, w) ** 2, [(2, 3), (3,)]),
+    "local_response_norm": (
+        lambda x: ops.local_response_norm(x, 2, 0.5),
+        [(1, 3, 2)],
+    ),
+    "normalize": (ops.normalize, [(2, 3)]),
     "softmax": (lambda x: ops.softmax(x, 1), [(2, 3)]),
     "log_softmax": (lambda x: ops.log_softmax(x, 1) ** 2, [(2, 3)]),
     "cross_entropy": (lambda x: ops.cross_entropy(x, [1, 0]) ** 2, [(2, 3)]),

@@ -27,6 +27,7 @@ OPS = (
     "log_softmax",
     "cross_entropy",
     "batch_norm",
+    "group_norm",
 )
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "add_relu")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")

@@ -79,6 +79,7 @@ void without_gil(Call call) {
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
 void bind_curve(py::module_& m);
+void bind_group_norm(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);

@@ -314,6 +314,25 @@ def batch_norm_grad(
     training: bool,
     out: Array | None,
 ) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
+def group_norm(
+    op: str,
+    input: Array,
+    groups: int,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...  # output, mean and biased variance (N, groups)
+def group_norm_grad(
+    op: str,
+    input: Array,
+    grad_output: Array,
+    groups: int,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    eps: float,
+) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
 
 # ---- pointwise and softmax (any rank) ------------------------------------------------------------
 # `out` of an activation, a gradient of one or arithmetic may be an operand itself.

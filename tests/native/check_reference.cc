@@ -16,6 +16,7 @@
 #include "ops/batch_norm.h"
 #include "ops/cross_entropy.h"
 #include "ops/curve.h"
+#include "ops/group_norm.h"
 #include "ops/pointwise.h"
 #include "ops/softmax.h"
 
@@ -229,6 +230,47 @@ bool check_batch_norm(Isa isa) {
   return good;
 }
 
+template <class T>
+bool check_group_norm(Isa isa) {
+  Report outputs("group_norm", kSums<T>), grads("group_norm_grad", kSums<T>);
+  Report sums("group_norm_grad, sums", kSums<T>);
+  constexpr double kEps = 0.1;  // as of batch norm
+  for_each_case([&](const Shape& shape, Layout from, Layout to) {
+    const auto x = random_array<T>(shape, from, 5), g = random_array<T>(shape, to, 6);
+    const Shape channels{shape[1]};
+    const auto weight = random_array<T>(channels, Layout::dense, 7);
+    const auto bias = random_array<T>(channels, Layout::dense, 8);
+    const T *w = weight.view.template as<T>(), *b = bias.view.template as<T>();
+    for (int64_t groups : {int64_t{1}, shape[1]}) {
+      const auto p = GroupNormProblem::make("group_norm", x.view, groups, kEps);
+      const Shape statistics{p.n, groups};
+      Array<T> mean(statistics, Layout::dense), var(statistics, Layout::dense), y(shape, to);
+      Array<T> dw(channels, Layout::dense), db(channels, Layout::dense), dx(shape, to);
+      group_norm(p, x.view, w, b, y.view, mean.view.data, var.view.data, "reference");
+      Array<T> own_mean(statistics, Layout::dense), own_var(statistics, Layout::dense);
+      outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        group_norm(p, x.view, w, b, out, own_mean.view.data, own_var.view.data, force);
+      });
+      const auto run = [&](const TensorView& to_dx, void* to_dw, void* to_db, const char* force) {
+        group_norm_grad(p, x.view, g.view, mean.view.data, var.view.data, w, to_dx, to_dw, to_db, force);
+      };
+      const auto inputs = [&](const TensorView& out, const char* force) {
+        run(out, dw.view.data, db.view.data, force);
+      };
+      grads.compare<T>(shape, from, to, inputs, 4 * largest_of<T>(g.view));
+      sums.compare<T>(channels, from, Layout::dense,
+                      [&](const TensorView& out, const char* force) { run(dx.view, out.data, db.view.data, force); },
+                      largest_of<T>(g.view));
+      sums.compare<T>(channels, from, Layout::dense,
+                      [&](const TensorView& out, const char* force) { run(dx.view, dw.view.data, out.data, force); },
+                      largest_of<T>(g.view));
+    }
+  });
+  bool good = true;
+  for (const Report* report : {&outputs, &grads, &sums}) good &= report->print(isa, kType<T>);
+  return good;
+}
+
 /// float32 and float64 of a check.
 template <class F, class D>
 auto both(F f32, D f64) {
@@ -251,6 +293,7 @@ const Group kGroups[] = {
     {"cross_entropy", both(check_cross_entropy<float>, check_cross_entropy<double>)},
     {"arithmetic", both(check_binary<float>, check_binary<double>)},
     {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
+    {"group_norm", both(check_group_norm<float>, check_group_norm<double>)},
     {"exact", check_exact_ops},
     {"pooling", check_pooling},
     {"convolution", check_convolutions},

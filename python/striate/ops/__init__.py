@@ -27,6 +27,7 @@ from .conv_grad import (
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .dropout import dropout, dropout1d, dropout2d, dropout3d
 from .explain import explain
+from .group_norm import group_norm, instance_norm, layer_norm
 from .linear import linear
 from .logistic import sigmoid, tanh
 from .loss import cross_entropy, mse_loss, nll_loss
@@ -42,6 +43,7 @@ from .max_pool import (
 from .norm import batch_norm
 from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .response_norm import local_response_norm, normalize
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
 from .softmax import log_softmax, softmax
 from .threads import get_num_threads, num_threads, set_num_threads
@@ -83,12 +85,16 @@ __all__ = [
     "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
+    "instance_norm",
     "interpolate",
     "interpolate_input_grad",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "max_pool1d",
@@ -100,6 +106,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "num_threads",
     "pad",
     "prelu",
