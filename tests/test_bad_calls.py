@@ -639,6 +639,70 @@ BAD_CALLS = {
         r"group_norm: .*weight is float64",
     ),
     "group_norm: eps": (lambda: striate.group_norm(image(), 2, eps=-1), E, r"group_norm: eps .*-1"),
+    "l1_loss: shapes": (lambda: striate.l1_loss(a(3), a(4)), E, r"l1_loss: .*\(3,\), \(4,\)"),
+    "l1_loss: dtypes": (lambda: striate.l1_loss(a(3), a(3, dtype=f64)), T, r"l1_loss: .*float64"),
+    "huber_loss: delta": (
+        lambda: striate.huber_loss(a(3), a(3), "sum", 0),
+        E,
+        r"huber_loss: delta",
+    ),
+    "smooth_l1_loss: beta": (
+        lambda: striate.smooth_l1_loss(a(3), a(3), beta=-1),
+        E,
+        r"smooth_l1_loss: beta .*-1",
+    ),
+    "binary_cross_entropy: range": (
+        lambda: striate.binary_cross_entropy(2 * a(3), a(3)),
+        E,
+        r"binary_cross_entropy: .*2.0",
+    ),
+    "binary_cross_entropy: weight": (
+        lambda: striate.binary_cross_entropy(a(3), a(3), weight=a(2)),
+        E,
+        r"binary_cross_entropy: weight .*\(2,\)",
+    ),
+    "binary_cross_entropy_with_logits: pos_weight": (
+        lambda: striate.binary_cross_entropy_with_logits(a(3), a(3), pos_weight=a(2, 3)),
+        E,
+        r"binary_cross_entropy_with_logits: pos_weight .*\(2, 3\)",
+    ),
+    "cross_entropy: smoothing": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0, 1]), label_smoothing=2),
+        E,
+        r"cross_entropy: label_smoothing .*2",
+    ),
+    "cross_entropy: weight": (
+        lambda: striate.cross_entropy(a(2, 3), np.array([0, 1]), weight=a(2)),
+        E,
+        r"cross_entropy: weight .*\(2,\)",
+    ),
+    "cross_entropy: chances of another dtype": (
+        lambda: striate.cross_entropy(a(2, 3), a(2, 3, dtype=f64)),
+        T,
+        r"cross_entropy: .*float64",
+    ),
+    "nll_loss: weight": (
+        lambda: striate.nll_loss(a(2, 3), np.array([0, 1]), weight=a(3, dtype=f64)),
+        T,
+        r"nll_loss: .*float64",
+    ),
+    "nll_loss: class": (
+        lambda: striate.nll_loss(a(2, 3), np.array([0, 3]), ignore_index=4),
+        E,
+        r"nll_loss: .*class 3",
+    ),
+    "kl_div: reduction": (lambda: striate.kl_div(a(3), a(3), "batch"), E, r"kl_div: .*'batch'"),
+    "multi_task_loss: none": (lambda: striate.multi_task_loss({}), E, r"multi_task_loss: "),
+    "multi_task_loss: names": (
+        lambda: striate.multi_task_loss({"box": f32(1)}, {"class": 1.0}),
+        E,
+        r"multi_task_loss: .*class",
+    ),
+    "multi_task_loss: shape": (
+        lambda: striate.multi_task_loss({"box": a(2)}),
+        E,
+        r"multi_task_loss: loss 'box' .*\(2,\)",
+    ),
     "layer_norm: shape": (lambda: striate.layer_norm(image(), 8), E, r"layer_norm: .*\(8,\)"),
     "layer_norm: weight": (lambda: striate.layer_norm(image(), 9, a(6)), E, r"layer_norm: weight"),
     "instance_norm: one value": (

@@ -198,6 +198,20 @@ POINTWISE = {
     "cross_entropy": lambda x: ops.cross_entropy(x, [2, 0, 1]),
     "cross_entropy, none": lambda x: ops.cross_entropy(x, [2, 0, 1], "none"),
     "nll_loss": lambda x: ops.nll_loss(x, [0, 0, 3], "sum"),
+    "nll_loss, weighted": lambda x: ops.nll_loss(x, [0, -100, 3], weight=np.arange(1.0, 5.0)),
+    "cross_entropy, all options": lambda x: ops.cross_entropy(
+        x, [2, -100, 1], weight=np.arange(1.0, 5.0), label_smoothing=0.1
+    ),
+    "cross_entropy of chances": lambda x: ops.cross_entropy(x, ops.softmax(x * 2.0, 1)),
+    "binary_cross_entropy": lambda x: ops.binary_cross_entropy(ops.sigmoid(x), x * x),
+    "binary_cross_entropy_with_logits": lambda x: ops.binary_cross_entropy_with_logits(
+        x, x * x, pos_weight=np.arange(1.0, 5.0)
+    ),
+    "kl_div": lambda x: ops.kl_div(x, x * x),
+    "kl_div, log_target": lambda x: ops.kl_div(x, x * x, "batchmean", True),
+    "l1_loss": lambda x: ops.l1_loss(x, x * 0.5),
+    "huber_loss": lambda x: ops.huber_loss(x, np.zeros((3, 4)), "sum", 0.4),
+    "smooth_l1_loss": lambda x: ops.smooth_l1_loss(x, np.zeros((3, 4)), "none", 0.4),
     "mse_loss": lambda x: ops.mse_loss(x, np.linspace(0, 1, 12).reshape(3, 4)),
 }
 
@@ -282,7 +296,7 @@ def test_layers(name):
 
 def test_every_layer_is_checked():
     abstract = {"Module", "ModuleList", "Sequential", "Parameter", "init"}
-    losses = {"CrossEntropyLoss", "MSELoss"}  # by their functions above
+    losses = {name for name in nn.__all__ if name.endswith("Loss")}  # by their functions above
     assert set(LAYERS) == set(nn.__all__) - abstract - losses
 
 
@@ -336,6 +350,23 @@ SECOND = {
     "softmax": (lambda x: ops.softmax(x, 1), [(2, 3)]),
     "log_softmax": (lambda x: ops.log_softmax(x, 1) ** 2, [(2, 3)]),
     "cross_entropy": (lambda x: ops.cross_entropy(x, [1, 0]) ** 2, [(2, 3)]),
+    "cross_entropy, all options": (
+        lambda x: ops.cross_entropy(
+            x, [1, 0], "none", weight=np.arange(1.0, 4.0), label_smoothing=0.1
+        ),
+        [(2, 3)],
+    ),
+    "nll_loss": (lambda x: ops.nll_loss(x, [1, 0]) ** 2, [(2, 3)]),
+    "huber_loss": (lambda x: ops.huber_loss(x * x, x, "none", 0.4), [(2, 3)]),
+    "binary_cross_entropy": (
+        lambda x: ops.binary_cross_entropy(ops.sigmoid(x), np.full((2, 3), 0.3), "none"),
+        [(2, 3)],
+    ),
+    "binary_cross_entropy_with_logits": (
+        lambda x: ops.binary_cross_entropy_with_logits(x, np.full((2, 3), 0.3), "none"),
+        [(2, 3)],
+    ),
+    "kl_div": (lambda x: ops.kl_div(x, x * x, "none"), [(2, 3)]),
     "max_pool2d": (lambda x: ops.max_pool2d(x, 2, 1) ** 2, [(1, 1, 3, 3)]),
     "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2, 1) ** 2, [(1, 1, 3, 3)]),
     "resampling": (

@@ -22,6 +22,8 @@ OPS = (
     "gelu",
     "gelu_tanh",
     "mish",
+    "absolute",
+    "huber",
     "prelu",
     "softmax",
     "log_softmax",

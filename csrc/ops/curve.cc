@@ -20,7 +20,7 @@ constexpr Name kNames[] = {
     {"elu", Curve::elu},           {"clip", Curve::clip},           {"hardsigmoid", Curve::hardsigmoid},
     {"hardswish", Curve::hardswish}, {"softplus", Curve::softplus}, {"logsigmoid", Curve::logsigmoid},
     {"silu", Curve::silu},         {"gelu", Curve::gelu},           {"gelu_tanh", Curve::gelu_tanh},
-    {"mish", Curve::mish},
+    {"mish", Curve::mish},         {"absolute", Curve::absolute},   {"huber", Curve::huber},
 };
 
 template <class T>
@@ -47,12 +47,18 @@ const pointwise::Curve<T>& kernel_for(Curve curve) {
       return kernel.gelu_tanh;
     case Curve::mish:
       return kernel.mish;
+    case Curve::absolute:
+      return kernel.absolute;
+    case Curve::huber:
+      return kernel.huber;
   }
   __builtin_unreachable();
 }
 
-bool is_straight(Curve curve) {
-  return curve == Curve::clip || curve == Curve::hardsigmoid || curve == Curve::hardswish;
+// Without an exponential.
+bool is_light(Curve curve) {
+  return curve == Curve::clip || curve == Curve::hardsigmoid || curve == Curve::hardswish ||
+         curve == Curve::absolute || curve == Curve::huber;
 }
 
 /// `grad_output` is null forward.
@@ -65,7 +71,7 @@ void run(const CurveProblem& p, const TensorView& from, const TensorView* grad_o
   const StridedLoop<3> loop({&to, &from, &g});
   const pointwise::Curve<T>& kernels = kernel_for<T>(p.curve);
   const pointwise::CurveRun<T> kernel = grad_output ? kernels.grad : kernels.value;
-  const double work = static_cast<double>(loop.size()) * (is_straight(p.curve) ? 1 : 3);
+  const double work = static_cast<double>(loop.size()) * (is_light(p.curve) ? 1 : 3);
   const auto piece = [&](const std::array<int64_t, 3>& begin, int64_t count) {
     kernel({.a = from.as<T>() + begin[1],
             .g = grad_output ? g.as<T>() + begin[2] : nullptr,

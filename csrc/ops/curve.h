@@ -1,4 +1,4 @@
-// Activations whose gradient is taken from the input, on arrays of any rank and strides; the formulas are in
+// Activations whose gradient is taken from the input, and losses of a difference, on arrays of any rank and strides; the formulas are in
 // kernels/pointwise/curve.h. Results may be written over an operand of the same strides.
 #pragma once
 
@@ -9,12 +9,15 @@
 
 namespace striate {
 
-enum class Curve : uint8_t { elu, clip, hardsigmoid, hardswish, softplus, logsigmoid, silu, gelu, gelu_tanh, mish };
+enum class Curve : uint8_t {
+  elu, clip, hardsigmoid, hardswish, softplus, logsigmoid, silu, gelu, gelu_tanh, mish, absolute, huber
+};
 
 struct CurveProblem {
   Curve curve = Curve::silu;
   DType dtype = DType::f32;
   // elu: alpha and the scale on the right. clip: the ends. softplus: beta and threshold.
+  // huber: delta and a factor.
   double first = 0, second = 0;
 
   /// ValueError that names `op`, the values and the rule. `name`: of the enum.

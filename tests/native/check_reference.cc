@@ -69,7 +69,8 @@ bool check_curves(Isa isa) {
   for (const Op& op : {Op{"elu", 0.7, 1.3, kSmooth}, Op{"clip", 0, 6, kExact}, Op{"hardsigmoid", 0, 0, kSmooth},
                        Op{"hardswish", 0, 0, kSmooth}, Op{"softplus", 1.5, 20, 2 * kSmooth},
                        Op{"logsigmoid", 0, 0, kSmooth}, Op{"silu", 0, 0, 2 * kSmooth}, Op{"gelu", 0, 0, 4 * kSmooth},
-                       Op{"gelu_tanh", 0, 0, kTerms}, Op{"mish", 0, 0, 2 * kSmooth}}) {
+                       Op{"gelu_tanh", 0, 0, kTerms}, Op{"mish", 0, 0, 2 * kSmooth},
+                       Op{"absolute", 0, 0, kExact}, Op{"huber", 0.7, 1.3, kSmooth}}) {
     const auto p = CurveProblem::make(op.name, op.name, kType<T>, op.first, op.second);
     Report values(op.name, op.bound), grads(concat(op.name, "_grad"), op.bound == kExact ? kExact : kTerms);
     for_each_case([&](const Shape& shape, Layout from, Layout to) {

@@ -1,4 +1,5 @@
-// Activations whose gradient is taken from the input: their output does not tell the slope, or not well. Over
+// Functions of one number whose gradient is taken from it: activations whose output does not tell the slope, or
+// not well, and losses of a difference. Over
 // one run of elements, as in pointwise.h. `first` and `second` are the settings of a curve:
 //
 //   elu          x > 0 ? second x : first (exp(x) - 1)
@@ -8,6 +9,8 @@
 //   logsigmoid   log(sigmoid(x))                         silu         x sigmoid(x)
 //   gelu         x P(normal < x)                         gelu_tanh    x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3))
 //   mish         x tanh(log(1 + exp(x)))
+//   absolute     |x|
+//   huber        second (|x| <= first ? x^2 / 2 : first (|x| - first / 2))
 //
 // At an infinity each is its limit, and so is its gradient. A NaN stays one, but where the gradient does not
 // look at x.
@@ -39,7 +42,7 @@ struct Curve {
 
 template <class T>
 struct CurveKernel {
-  Curve<T> elu, clip, hardsigmoid, hardswish, softplus, logsigmoid, silu, gelu, gelu_tanh, mish;
+  Curve<T> elu, clip, hardsigmoid, hardswish, softplus, logsigmoid, silu, gelu, gelu_tanh, mish, absolute, huber;
 };
 
 struct CurveTable {

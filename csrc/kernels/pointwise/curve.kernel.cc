@@ -201,6 +201,33 @@ struct GeluTanh {
   }
 };
 
+// ---- of a difference, in losses ---------------------------------------------------------------------------
+
+struct Absolute {
+  template <class T>
+  static STRIATE_INLINE native<T> value(native<T> x, const CurveArgs<T>&) {
+    return absolute<T>(x);
+  }
+  template <class T>
+  static STRIATE_INLINE native<T> grad(native<T> x, native<T> g, const CurveArgs<T>&) {
+    const native<T> still = x == 0 ? native<T>{} : x;  // a NaN stays
+    return x > 0 ? g : x < 0 ? -g : still;
+  }
+};
+
+struct Huber {
+  template <class T>
+  static STRIATE_INLINE native<T> value(native<T> x, const CurveArgs<T>& args) {
+    const native<T> size = absolute<T>(x);
+    const native<T> line = args.first * (size - T(0.5) * args.first);
+    return args.second * (size > args.first ? line : T(0.5) * (x * x));
+  }
+  template <class T>
+  static STRIATE_INLINE native<T> grad(native<T> x, native<T> g, const CurveArgs<T>& args) {
+    return g * (args.second * within<T>(x, -args.first, args.first));
+  }
+};
+
 // ---- the table ------------------------------------------------------------------------------------------
 
 template <class Function, class T>
@@ -209,7 +236,8 @@ constexpr pointwise::Curve<T> of = {run<Function, false, T, CurveArgs>, run<Func
 template <class T>
 constexpr pointwise::CurveKernel<T> kernel() {
   return {of<Elu, T>,        of<Clip, T>, of<HardSigmoid, T>, of<HardSwish, T>, of<Softplus, T>,
-          of<LogSigmoid, T>, of<Silu, T>, of<Gelu, T>,        of<GeluTanh, T>,  of<Mish, T>};
+          of<LogSigmoid, T>, of<Silu, T>, of<Gelu, T>,        of<GeluTanh, T>,  of<Mish, T>,
+          of<Absolute, T>,   of<Huber, T>};
 }
 
 }  // namespace

@@ -45,6 +45,10 @@ double value(Curve curve, double first, double second, double x) {
       return x * sigmoid(steep(x));
     case Curve::mish:
       return x * tanh_of_softplus(x);
+    case Curve::absolute:
+      return std::abs(x);
+    case Curve::huber:
+      return second * (std::abs(x) > first ? first * (std::abs(x) - first / 2) : x * x / 2);
   }
   __builtin_unreachable();
 }
@@ -70,6 +74,10 @@ double slope(Curve curve, double first, double second, double x) {
     case Curve::gelu_tanh:
       return sigmoid(steep(x)) + x * sigmoid(steep(x)) * sigmoid(-steep(x)) * 4 / kRootTwoPi *
                                      (1 + 3 * 0.044715 * x * x);
+    case Curve::absolute:
+      return x > 0 ? 1 : x < 0 ? -1 : x;
+    case Curve::huber:
+      return second * (x < -first ? -first : x > first ? first : x);
     case Curve::mish: {
       if (x > 40) return 1;
       const double e = std::exp(x), n = e * (e + 2);
@@ -82,6 +90,7 @@ double slope(Curve curve, double first, double second, double x) {
 // At an infinity the curves are constant, or their slope is 1 or 0, which a number far out shows too.
 bool goes_on(Curve curve, double x) {
   if (curve == Curve::clip || curve == Curve::hardsigmoid) return false;
+  if (curve == Curve::absolute || curve == Curve::huber) return true;
   return curve == Curve::logsigmoid ? x < 0 : x > 0;
 }
 
@@ -91,6 +100,8 @@ template <class T>
 void curve_reference(const CurveProblem& p, const TensorView& input, const TensorView* grad_output,
                      const TensorView& to) {
   const double first = static_cast<T>(p.first), second = static_cast<T>(p.second);
+  // Of the line on which a curve goes on.
+  const double factor = p.curve == Curve::elu ? second : p.curve == Curve::huber ? first * second : 1;
   const int64_t size = to.size();
   parallel_for(size, workers_for(size, static_cast<double>(size)), FpMode::exact, [&](int64_t i, int) {
     const double x = nth<T>(input, i);
@@ -100,7 +111,7 @@ void curve_reference(const CurveProblem& p, const TensorView& input, const Tenso
       nth<T>(to, i) = static_cast<T>(steepness == 0 ? 0 : steepness * nth<T>(*grad_output, i));
     } else {
       nth<T>(to, i) = static_cast<T>(near != x && goes_on(p.curve, x) && !std::isnan(x)
-                                         ? x * (p.curve == Curve::elu ? second : 1)
+                                         ? (x < 0 && p.curve != Curve::logsigmoid ? -x : x) * factor
                                          : value(p.curve, first, second, near));
     }
   });

@@ -14,6 +14,13 @@ from .avg_pool import (
     avg_pool3d_input_grad,
     global_avg_pool,
 )
+from .class_loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    kl_div,
+    nll_loss,
+)
 from .conv import conv1d, conv2d, conv3d
 from .conv_grad import (
     conv1d_input_grad,
@@ -30,7 +37,7 @@ from .explain import explain
 from .group_norm import group_norm, instance_norm, layer_norm
 from .linear import linear
 from .logistic import sigmoid, tanh
-from .loss import cross_entropy, mse_loss, nll_loss
+from .loss import multi_task_loss
 from .max_pool import (
     global_max_pool,
     max_pool1d,
@@ -42,6 +49,7 @@ from .max_pool import (
 )
 from .norm import batch_norm
 from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
+from .regression_loss import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
 from .response_norm import local_response_norm, normalize
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
@@ -58,6 +66,8 @@ __all__ = [
     "avg_pool3d",
     "avg_pool3d_input_grad",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "concatenate",
     "conv1d",
     "conv1d_input_grad",
@@ -88,9 +98,12 @@ __all__ = [
     "group_norm",
     "hardsigmoid",
     "hardswish",
+    "huber_loss",
     "instance_norm",
     "interpolate",
     "interpolate_input_grad",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -105,6 +118,7 @@ __all__ = [
     "max_pool3d_input_grad",
     "mish",
     "mse_loss",
+    "multi_task_loss",
     "nll_loss",
     "normalize",
     "num_threads",
@@ -117,6 +131,7 @@ __all__ = [
     "set_workspace_limit",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "stack",

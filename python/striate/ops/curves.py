@@ -1,6 +1,6 @@
-"""Activations whose gradient is taken from the input, as one primitive: `curve`.
+"""Functions of one number whose gradient is taken from it, as one primitive: `curve`.
 
-`rectifiers` and `sigmoids` name them. Second derivatives are made of primitives.
+`rectifiers`, `sigmoids` and `regression_loss` name them. Second derivatives are made of primitives.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _(grad: Any, op: str, name: str, input: Any, first: float, second: float) ->
 def _(
     grad: Any, op: str, name: str, input: Any, grad_output: Any, first: float, second: float
 ) -> Any:
-    if name in ("clip", "hardsigmoid"):
+    if name in ("absolute", "clip", "hardsigmoid"):
         return None  # straight lines: zero wherever there is a second derivative
     return grad * grad_output * _CURVATURES[name](input, first, second)
 
@@ -63,6 +63,11 @@ def _elu(x: Any, first: float, second: float) -> Any:
 def _hardswish(x: Any, first: float, second: float) -> Any:
     bent = where(lambda data: np.abs(data) < 3, x)
     return bent * bent.dtype.type(1 / 3)
+
+
+def _huber(x: Any, first: float, second: float) -> Any:
+    bent = where(lambda data: np.abs(data) < first, x)
+    return bent * bent.dtype.type(second)
 
 
 def _softplus(x: Any, first: float, second: float) -> Any:
@@ -108,6 +113,7 @@ _CURVATURES: dict[str, Callable[[Any, float, float], Any]] = {
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
     "hardswish": _hardswish,
+    "huber": _huber,
     "logsigmoid": _logsigmoid,
     "mish": _mish,
     "silu": _silu,
