@@ -58,15 +58,44 @@ OPS = {
     "convolve": lambda x: striate.convolve(x, WEIGHT, padding="half", exact=True),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),
+    "group_norm": lambda x: striate.group_norm(x, 5),
+    "layer_norm": lambda x: striate.layer_norm(x, 9),
+    "instance_norm": lambda x: striate.instance_norm(x),
+    "local_response_norm": lambda x: striate.local_response_norm(x, 3),
+    "normalize": lambda x: striate.normalize(x),
     "relu": lambda x: striate.relu(x),
     "leaky_relu": lambda x: striate.leaky_relu(x, 0.25),
     "sigmoid": lambda x: striate.sigmoid(x),
     "tanh": lambda x: striate.tanh(x),
+    "elu": lambda x: striate.elu(x),
+    "gelu": lambda x: striate.gelu(x),
+    "hardsigmoid": lambda x: striate.hardsigmoid(x),
+    "hardswish": lambda x: striate.hardswish(x),
+    "logsigmoid": lambda x: striate.logsigmoid(x),
+    "mish": lambda x: striate.mish(x),
+    "relu6": lambda x: striate.relu6(x),
+    "selu": lambda x: striate.selu(x),
+    "silu": lambda x: striate.silu(x),
+    "softplus": lambda x: striate.softplus(x),
+    "prelu": lambda x: striate.prelu(x, np.float32([0.5, 2, -1, 0, 3])),
+    "dropout2d": lambda x: striate.dropout2d(x, rng=1),
     "softmax": lambda x: striate.softmax(x, 1),
     "log_softmax": lambda x: striate.log_softmax(x, -1),
 }
 # Sums of rounded numbers may run in another order in another layout: equal to rounding only.
 ROUNDED = {"weighted_pool2d", "batch_norm", "sigmoid", "tanh", "softmax", "log_softmax"}
+ROUNDED = {
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "log_softmax",
+    "normalize",
+    "sigmoid",
+    "softmax",
+    "tanh",
+}
 
 
 def image():

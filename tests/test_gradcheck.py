@@ -177,18 +177,57 @@ def test_batch_norm(training, shape):
     assert gradcheck(plain, [leaf(shape)])
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (2, 4, 3), (2, 4, 2, 3), (1, 4, 2, 2, 2)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_group_norm(shape, groups):
+    leaves = [leaf(shape), leaf((4,), 1, 0.5, 2.0), leaf((4,), 2)]
+    assert gradcheck(lambda x, w, b: ops.group_norm(x, groups, w, b, 0.1), leaves)
+
+
 POINTWISE = {
     "relu": ops.relu,
     "leaky_relu": lambda x: ops.leaky_relu(x, 0.3),
     "sigmoid": ops.sigmoid,
     "tanh": ops.tanh,
+    "elu": lambda x: ops.elu(x * 4.0),
+    "gelu": lambda x: ops.gelu(x * 4.0),
+    "hardsigmoid": lambda x: ops.hardsigmoid(x * 4.0),
+    "hardswish": lambda x: ops.hardswish(x * 4.0),
+    "logsigmoid": lambda x: ops.logsigmoid(x * 4.0),
+    "mish": lambda x: ops.mish(x * 4.0),
+    "relu6": lambda x: ops.relu6(x * 4.0),
+    "selu": lambda x: ops.selu(x * 4.0),
+    "silu": lambda x: ops.silu(x * 4.0),
+    "softplus": lambda x: ops.softplus(x * 4.0),
+    "gelu by tanh": lambda x: ops.gelu(x * 2.0, "tanh"),
+    "softplus, all options": lambda x: ops.softplus(x * 4.0, 2.0, 1.0),
+    "prelu": lambda x: ops.prelu(x, x.reshape(-1)[:4]),
+    "prelu, one weight": lambda x: ops.prelu(x, x.reshape(-1)[:1]),
+    "dropout1d": lambda x: ops.dropout1d(x.reshape(1, 3, 4), rng=5),
     "softmax": lambda x: ops.softmax(x, -1),
     "softmax, first axis": lambda x: ops.softmax(x, 0),
     "log_softmax": lambda x: ops.log_softmax(x, 1),
+    "local_response_norm": lambda x: ops.local_response_norm(x.reshape(1, 3, 4), 2, 0.5),
+    "normalize": lambda x: ops.normalize(x, 2.0, -1),
+    "normalize, largest": lambda x: ops.normalize(x, float("inf")),
     "dropout": lambda x: ops.dropout(x, 0.4, rng=5),
     "cross_entropy": lambda x: ops.cross_entropy(x, [2, 0, 1]),
     "cross_entropy, none": lambda x: ops.cross_entropy(x, [2, 0, 1], "none"),
     "nll_loss": lambda x: ops.nll_loss(x, [0, 0, 3], "sum"),
+    "nll_loss, weighted": lambda x: ops.nll_loss(x, [0, -100, 3], weight=np.arange(1.0, 5.0)),
+    "cross_entropy, all options": lambda x: ops.cross_entropy(
+        x, [2, -100, 1], weight=np.arange(1.0, 5.0), label_smoothing=0.1
+    ),
+    "cross_entropy of chances": lambda x: ops.cross_entropy(x, ops.softmax(x * 2.0, 1)),
+    "binary_cross_entropy": lambda x: ops.binary_cross_entropy(ops.sigmoid(x), x * x),
+    "binary_cross_entropy_with_logits": lambda x: ops.binary_cross_entropy_with_logits(
+        x, x * x, pos_weight=np.arange(1.0, 5.0)
+    ),
+    "kl_div": lambda x: ops.kl_div(x, x * x),
+    "kl_div, log_target": lambda x: ops.kl_div(x, x * x, "batchmean", True),
+    "l1_loss": lambda x: ops.l1_loss(x, x * 0.5),
+    "huber_loss": lambda x: ops.huber_loss(x, np.zeros((3, 4)), "sum", 0.4),
+    "smooth_l1_loss": lambda x: ops.smooth_l1_loss(x, np.zeros((3, 4)), "none", 0.4),
     "mse_loss": lambda x: ops.mse_loss(x, np.linspace(0, 1, 12).reshape(3, 4)),
 }
 
@@ -214,6 +253,12 @@ LAYERS = {
     "BatchNorm1d": (nn.BatchNorm1d(4, dtype=np.float64), 1),
     "BatchNorm2d": (nn.BatchNorm2d(4, momentum=None, dtype=np.float64), 2),
     "BatchNorm3d": (nn.BatchNorm3d(4, affine=False, dtype=np.float64), 3),
+    "GroupNorm": (nn.GroupNorm(2, 4, dtype=np.float64), 2),
+    "LayerNorm": (nn.LayerNorm((5, 6), dtype=np.float64), 2),
+    "InstanceNorm1d": (nn.InstanceNorm1d(4, dtype=np.float64), 1),
+    "InstanceNorm2d": (nn.InstanceNorm2d(4, affine=True, dtype=np.float64), 2),
+    "InstanceNorm3d": (nn.InstanceNorm3d(4, track_running_stats=True, dtype=np.float64), 3),
+    "LocalResponseNorm": (nn.LocalResponseNorm(3, 0.5), 2),
     "MaxPool1d": (nn.MaxPool1d(2), 1),
     "MaxPool2d": (nn.MaxPool2d((2, 3), ceil_mode=True), 2),
     "MaxPool3d": (nn.MaxPool3d(2, 1), 3),
@@ -254,6 +299,20 @@ LAYERS = {
     "LeakyReLU": (nn.LeakyReLU(0.2), 2),
     "Sigmoid": (nn.Sigmoid(), 2),
     "Tanh": (nn.Tanh(), 2),
+    "ELU": (nn.ELU(), 2),
+    "GELU": (nn.GELU(), 2),
+    "Hardsigmoid": (nn.Hardsigmoid(), 2),
+    "Hardswish": (nn.Hardswish(), 2),
+    "LogSigmoid": (nn.LogSigmoid(), 2),
+    "Mish": (nn.Mish(), 2),
+    "ReLU6": (nn.ReLU6(), 2),
+    "SELU": (nn.SELU(), 2),
+    "SiLU": (nn.SiLU(), 2),
+    "Softplus": (nn.Softplus(), 2),
+    "PReLU": (nn.PReLU(4, dtype=np.float64), 2),
+    "Dropout1d": (nn.Dropout1d(0.3), 1),
+    "Dropout2d": (nn.Dropout2d(0.3), 2),
+    "Dropout3d": (nn.Dropout3d(0.3), 3),
     "Softmax": (nn.Softmax(1), 2),
     "LogSoftmax": (nn.LogSoftmax(1), 2),
     "Dropout": (nn.Dropout(0.3), 2),
@@ -268,7 +327,7 @@ def test_layers(name):
     parameters = list(layer.parameters())
 
     def fn(x, *_):
-        if name == "Dropout":
+        if name.startswith("Dropout"):
             layer.rng = np.random.default_rng(1)
         return layer(x) * 1.0
 
@@ -290,6 +349,8 @@ def test_layers_of_other_inputs(rank):
     unpool = getattr(nn, f"MaxUnpool{rank}d")(2)
     assert gradcheck(lambda x: unpool(x, at, X[rank][2:]), [leaf(pooled.shape)])
     assert gradcheck(nn.Fold((4,) * rank, 2), [leaf((1, 2 * 2**rank, 3**rank))])
+    losses = {name for name in nn.__all__ if name.endswith("Loss")}  # by their functions above
+    assert set(LAYERS) == set(nn.__all__) - abstract - losses
 
 
 def second(fn, shapes):
@@ -322,9 +383,43 @@ SECOND = {
     "leaky_relu": (lambda x: ops.leaky_relu(x, 0.3) ** 3, [(5,)]),
     "sigmoid": (ops.sigmoid, [(5,)]),
     "tanh": (ops.tanh, [(5,)]),
+    "elu": (lambda x: ops.elu(x * 4.0) ** 2, [(5,)]),
+    "gelu": (lambda x: ops.gelu(x * 4.0) ** 2, [(5,)]),
+    "hardsigmoid": (lambda x: ops.hardsigmoid(x * 4.0) ** 2, [(5,)]),
+    "hardswish": (lambda x: ops.hardswish(x * 4.0) ** 2, [(5,)]),
+    "logsigmoid": (lambda x: ops.logsigmoid(x * 4.0) ** 2, [(5,)]),
+    "mish": (lambda x: ops.mish(x * 4.0) ** 2, [(5,)]),
+    "relu6": (lambda x: ops.relu6(x * 4.0) ** 2, [(5,)]),
+    "selu": (lambda x: ops.selu(x * 4.0) ** 2, [(5,)]),
+    "silu": (lambda x: ops.silu(x * 4.0) ** 2, [(5,)]),
+    "softplus": (lambda x: ops.softplus(x * 4.0) ** 2, [(5,)]),
+    "gelu by tanh": (lambda x: ops.gelu(x * 2.0, "tanh"), [(5,)]),
+    "prelu": (lambda x, w: ops.prelu(x, w) ** 2, [(2, 3), (3,)]),
+    "local_response_norm": (
+        lambda x: ops.local_response_norm(x, 2, 0.5),
+        [(1, 3, 2)],
+    ),
+    "normalize": (ops.normalize, [(2, 3)]),
     "softmax": (lambda x: ops.softmax(x, 1), [(2, 3)]),
     "log_softmax": (lambda x: ops.log_softmax(x, 1) ** 2, [(2, 3)]),
     "cross_entropy": (lambda x: ops.cross_entropy(x, [1, 0]) ** 2, [(2, 3)]),
+    "cross_entropy, all options": (
+        lambda x: ops.cross_entropy(
+            x, [1, 0], "none", weight=np.arange(1.0, 4.0), label_smoothing=0.1
+        ),
+        [(2, 3)],
+    ),
+    "nll_loss": (lambda x: ops.nll_loss(x, [1, 0]) ** 2, [(2, 3)]),
+    "huber_loss": (lambda x: ops.huber_loss(x * x, x, "none", 0.4), [(2, 3)]),
+    "binary_cross_entropy": (
+        lambda x: ops.binary_cross_entropy(ops.sigmoid(x), np.full((2, 3), 0.3), "none"),
+        [(2, 3)],
+    ),
+    "binary_cross_entropy_with_logits": (
+        lambda x: ops.binary_cross_entropy_with_logits(x, np.full((2, 3), 0.3), "none"),
+        [(2, 3)],
+    ),
+    "kl_div": (lambda x: ops.kl_div(x, x * x, "none"), [(2, 3)]),
     "max_pool2d": (lambda x: ops.max_pool2d(x, 2, 1) ** 2, [(1, 1, 3, 3)]),
     "avg_pool2d": (lambda x: ops.avg_pool2d(x, 2, 1) ** 2, [(1, 1, 3, 3)]),
     "resampling": (

@@ -137,6 +137,10 @@ def test_other_ops_keep_the_format(layout):
         striate.channel_max_pool(x, 3),
         striate.adaptive_avg_pool2d(x, 3),
         striate.adaptive_max_pool2d(x, 3),
+        striate.gelu(x),
+        striate.relu6(x),
+        striate.prelu(x, ones),
+        striate.dropout2d(x),
         striate.batch_norm(x, zeros, ones),
         striate.batch_norm(x, zeros, ones, training=True),
     ):

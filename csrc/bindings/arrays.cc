@@ -248,6 +248,32 @@ py::array result_like(const char* op, const py::object& out, const TensorView& m
   return array_of(op, layout);
 }
 
+namespace {
+
+// Whether `out` is the very elements of `array`: elementwise kernels may write over what they have read.
+bool in_place(const py::object& out, const py::array& array) {
+  if (!py::isinstance<py::array>(out)) return false;
+  const auto place = py::reinterpret_borrow<py::array>(out);
+  return place.data() == array.data() && place.ndim() == array.ndim() &&
+         std::equal(place.shape(), place.shape() + place.ndim(), array.shape()) &&
+         std::equal(place.strides(), place.strides() + place.ndim(), array.strides());
+}
+
+}  // namespace
+
+py::array elementwise_result(const char* op, const py::object& out, const TensorView& model,
+                             const py::array& first, const py::array& second) {
+  return result_like(op, out, model,
+                     {in_place(out, first) ? nullptr : &first, in_place(out, second) ? nullptr : &second});
+}
+
+void check_same_shape(const char* op, const char* name, const TensorView& model, const TensorView& grad_output) {
+  if (!std::equal(model.dims().begin(), model.dims().end(), grad_output.dims().begin(),
+                  grad_output.dims().end()))
+    fail_value(op, ": grad_output must have the ", name, "'s shape ", tuple_text(model.dims()), ", got ",
+               tuple_text(grad_output.dims()));
+}
+
 DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays) {
   std::optional<DType> dtype;
   const char* first = nullptr;

@@ -56,6 +56,14 @@ py::array result_like(const char* op, const py::object& out, const TensorView& m
 /// TypeError unless all arrays (null ones aside) have one dtype; returns it.
 DType common_dtype(const char* op, std::initializer_list<std::pair<const char*, const py::array*>> arrays);
 
+/// result_like for a result whose elements depend on the same elements of the operands only: `out` may be the
+/// very elements of one of them.
+py::array elementwise_result(const char* op, const py::object& out, const TensorView& model,
+                             const py::array& first, const py::array& second);
+
+/// ValueError unless grad_output has the shape of `model`, which messages call `name`.
+void check_same_shape(const char* op, const char* name, const TensorView& model, const TensorView& grad_output);
+
 /// None or a 1-d array of `size` elements, made dense; null data when None. Keep `holder` alive.
 const void* dense_vector(const char* op, const char* name, const py::object& array, int64_t size,
                          DType dtype, py::array& holder);
@@ -70,6 +78,8 @@ void without_gil(Call call) {
 // One function a binding file; module.cc calls them all.
 void bind_runtime(py::module_& m);
 void bind_conv(py::module_& m);
+void bind_curve(py::module_& m);
+void bind_group_norm(py::module_& m);
 void bind_linear(py::module_& m);
 void bind_loss(py::module_& m);
 void bind_norm(py::module_& m);

@@ -24,6 +24,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   });
   bind_runtime(m);
   bind_conv(m);
+  bind_curve(m);
+  bind_group_norm(m);
   bind_linear(m);
   bind_loss(m);
   bind_norm(m);

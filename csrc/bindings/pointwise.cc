@@ -7,22 +7,6 @@
 namespace striate::python {
 namespace {
 
-// Whether `out` is the very elements of `array`: the kernels here may write over what they have read.
-bool in_place(const py::object& out, const py::array& array) {
-  if (!py::isinstance<py::array>(out)) return false;
-  const auto place = py::reinterpret_borrow<py::array>(out);
-  return place.data() == array.data() && place.ndim() == array.ndim() &&
-         std::equal(place.shape(), place.shape() + place.ndim(), array.shape()) &&
-         std::equal(place.strides(), place.strides() + place.ndim(), array.strides());
-}
-
-// The result of an op whose elements depend on the same elements of the operands only.
-py::array elementwise_result(const char* op, const py::object& out, const TensorView& model,
-                             const py::array& first, const py::array& second) {
-  return result_like(op, out, model,
-                     {in_place(out, first) ? nullptr : &first, in_place(out, second) ? nullptr : &second});
-}
-
 py::array forward(const char* op, Activation activation, const py::array& input, double negative_slope,
                   const py::object& out) {
   common_dtype(op, {{"input", &input}});
@@ -34,19 +18,12 @@ py::array forward(const char* op, Activation activation, const py::array& input,
   return result;
 }
 
-void check_same_shape(const char* op, const TensorView& output, const TensorView& grad_output) {
-  if (!std::equal(output.dims().begin(), output.dims().end(), grad_output.dims().begin(),
-                  grad_output.dims().end()))
-    fail_value(op, ": grad_output must have the output's shape ", tuple_text(output.dims()), ", got ",
-               tuple_text(grad_output.dims()));
-}
-
 py::array gradient(const char* op, Activation activation, const py::array& output,
                    const py::array& grad_output, double negative_slope, const py::object& out) {
   common_dtype(op, {{"output", &output}, {"grad_output", &grad_output}});
   const TensorView y = view_of(op, "output", output);
   const TensorView g = view_of(op, "grad_output", grad_output);
-  check_same_shape(op, y, g);
+  check_same_shape(op, "output", y, g);
   const auto problem = ActivationProblem::make(op, activation, y.dtype, negative_slope);
   py::array result = elementwise_result(op, out, y, output, grad_output);
   const TensorView dx = view_of(op, "out", result);
@@ -100,6 +77,20 @@ void bind_binary(py::module_& m, const char* op, Binary kind) {
   });
 }
 
+/// `slope`: one number, or one a channel, shaped to repeat to the input.
+py::array prelu_gradient(const py::array& input, const py::array& slope, const py::array& grad_output,
+                         const py::object& out) {
+  const char* op = "prelu_grad";
+  common_dtype(op, {{"input", &input}, {"slope", &slope}, {"grad_output", &grad_output}});
+  const TensorView x = view_of(op, "input", input), g = view_of(op, "grad_output", grad_output);
+  check_same_shape(op, "input", x, g);
+  const TensorView wide = broadcast(op, view_of(op, "slope", slope), x);
+  py::array result = elementwise_result(op, out, x, input, grad_output);
+  const TensorView dx = view_of(op, "out", result);
+  without_gil([&] { prelu_grad(x, wide, g, dx); });
+  return result;
+}
+
 void bind_leaky_relu(py::module_& m) {
   m.def("leaky_relu", [](const py::array& input, double negative_slope, const py::object& out) {
     return forward("leaky_relu", Activation::leaky_relu, input, negative_slope, out);
@@ -126,7 +117,7 @@ py::array gradient(const char* op, Softmax kind, const py::array& output, const 
   common_dtype(op, {{"output", &output}, {"grad_output", &grad_output}});
   const TensorView y = view_of(op, "output", output);
   const TensorView g = view_of(op, "grad_output", grad_output);
-  check_same_shape(op, y, g);
+  check_same_shape(op, "output", y, g);
   const int along = softmax_axis(op, y, axis);
   py::array result = result_like(op, out, y, {&output, &grad_output});
   const TensorView dx = view_of(op, "out", result);
@@ -156,6 +147,9 @@ void bind_pointwise(py::module_& m) {
   bind_binary(m, "multiply", Binary::multiply);
   bind_binary(m, "divide", Binary::divide);
   bind_binary(m, "add_relu", Binary::add_relu);
+  bind_binary(m, "prelu", Binary::prelu);
+  bind_binary(m, "prelu_weight_terms", Binary::prelu_weight_terms);
+  m.def("prelu_grad", prelu_gradient);
   bind_softmax(m, "softmax", "softmax_grad", Softmax::plain);
   bind_softmax(m, "log_softmax", "log_softmax_grad", Softmax::log);
 }

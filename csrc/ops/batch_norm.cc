@@ -14,29 +14,6 @@ double element_or(const T* values, int64_t c, double otherwise) {
   return values ? static_cast<double>(values[c]) : otherwise;
 }
 
-/// A centre for the sums of each channel: any finite value near the channel's will do. The mean of four
-/// elements is nearer than one of them as a rule.
-template <class T>
-class Centres {
- public:
-  explicit Centres(const TensorView& input) : input_(input) {
-    int longest = 0;
-    for (int axis = 2; axis < input.rank; ++axis)
-      if (input.shape[static_cast<size_t>(axis)] > input.shape[static_cast<size_t>(longest)]) longest = axis;
-    const auto axis = static_cast<size_t>(longest);
-    step_ = input.shape[axis] / 4 * input.stride[axis];
-  }
-  T operator()(int64_t c) const {
-    const T* first = input_.as<T>() + c * input_.stride[kC];
-    const T centre = ((first[0] + first[step_]) + (first[2 * step_] + first[3 * step_])) / 4;
-    return std::isfinite(centre) ? centre : T(0);
-  }
-
- private:
-  const TensorView& input_;
-  int64_t step_;
-};
-
 template <class T>
 void train(const BatchNormProblem& p, const TensorView& input, const T* weight, const T* bias,
            const TensorView& output, T* mean, T* var, T* gate) {

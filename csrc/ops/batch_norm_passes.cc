@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/cpu.h"
 #include "base/parallel_near.h"
@@ -37,7 +38,7 @@ class Layout {
 
   void run() const {
     if (loop_.size() == 0) return pass_.prepare(0, channels_), pass_.finish(0, channels_);
-    if (!rows_ && channels_ >= kEnoughTasks)
+    if (!rows_ && channels_ / pass_.together >= kEnoughTasks)
       by_channels();
     else
       by_parts();
@@ -74,6 +75,7 @@ class Layout {
 
   template <class Body>
   void for_blocks(int64_t block, double work, Body body) const {
+    block = (block + pass_.together - 1) / pass_.together * pass_.together;
     const int64_t tasks = (channels_ + block - 1) / block;
     parallel_near(tasks, workers_for(tasks, work), kMode, Walk::forwards, [&](int64_t task, int) {
       body(task * block, std::min(channels_, (task + 1) * block));
@@ -215,6 +217,22 @@ class Layout {
 }  // namespace
 
 template <class T>
+Centres<T>::Centres(const TensorView& input) : input_(input) {
+  int longest = 0;
+  for (int axis = 2; axis < input.rank; ++axis)
+    if (input.shape[static_cast<size_t>(axis)] > input.shape[static_cast<size_t>(longest)]) longest = axis;
+  const auto axis = static_cast<size_t>(longest);
+  step_ = input.shape[axis] / 4 * input.stride[axis];
+}
+
+template <class T>
+T Centres<T>::operator()(int64_t c) const {
+  const T* first = input_.as<T>() + c * input_.stride[kC];
+  const T centre = ((first[0] + first[step_]) + (first[2 * step_] + first[3 * step_])) / 4;
+  return std::isfinite(centre) ? centre : T(0);
+}
+
+template <class T>
 ChannelNumbers<T>::ChannelNumbers(int64_t channels)
     : channels_(channels),
       columns_(channels < kNarrowRow ? std::max<int64_t>(1, kNarrowRow / channels) * channels : channels),
@@ -232,6 +250,8 @@ void NormPasses<T>::run() const {
   Layout<T>(*this).run();
 }
 
+template class Centres<float>;
+template class Centres<double>;
 template class ChannelNumbers<float>;
 template class ChannelNumbers<double>;
 template struct NormPasses<float>;

@@ -1,4 +1,4 @@
-// The road of every batch norm over memory: sums a channel, what follows from them, the map.
+// The road of batch norm, and of group norm, over memory: sums a channel, what follows from them, the map.
 //
 //   prepare(first, last)   writes the centres of channels [first, last)          both on channels only,
 //   finish(first, last)    from their sums, writes the numbers of the map        small beside the passes
@@ -42,6 +42,19 @@ class ChannelNumbers {
   Scratch<double> sums_;
 };
 
+/// A centre for the sums of each channel: any finite value near the channel's will do. The mean of four
+/// elements is nearer than one of them as a rule. There must be elements.
+template <class T>
+class Centres {
+ public:
+  explicit Centres(const TensorView& input);
+  T operator()(int64_t c) const;
+
+ private:
+  const TensorView& input_;
+  int64_t step_;
+};
+
 template <class T>
 struct NormPasses {
   using Step = FunctionRef<void(int64_t first, int64_t last)>;
@@ -55,6 +68,7 @@ struct NormPasses {
   bool scaled;   // the map of a gradient takes no part of x
   bool summed;   // without sums there is the map only
   Step prepare, finish;
+  int64_t together = 1;  // channels that finish needs at once, such as a group; steps begin at its multiples
 
   void run() const;
 };

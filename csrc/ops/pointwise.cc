@@ -68,6 +68,10 @@ pointwise::BinaryRun<T> kernel_for(Binary op) {
       return kernel.divide;
     case Binary::add_relu:
       return kernel.add_relu;
+    case Binary::prelu:
+      return kernel.prelu;
+    case Binary::prelu_weight_terms:
+      return kernel.prelu_weight_terms;
   }
   __builtin_unreachable();
 }
@@ -89,6 +93,28 @@ void run(Binary op, const TensorView& a, const TensorView& b, const TensorView& 
             .count = count});
   };
   parallel_runs_near(loop, kGrain, work, FpMode::exact, Walk::forwards, piece);
+}
+
+template <class T>
+void run_prelu_grad(const TensorView& x, const TensorView& slope, const TensorView& g, const TensorView& dx,
+                    const char* force) {
+  if (choose("prelu_grad", kOneKernel, force) == OneKernel::reference)
+    return pointwise::reference_prelu_grad<T>(x, slope, g, dx);
+  const StridedLoop<4> loop({&dx, &x, &g, &slope});
+  const pointwise::PreluGradRun<T> kernel =
+      of_type<T>(STRIATE_SELECT_TABLE(current_isa(), prelu_grad_table));
+  const auto piece = [&](const std::array<int64_t, 4>& begin, int64_t count) {
+    kernel({.x = x.as<T>() + begin[1],
+            .slope = slope.as<T>() + begin[3],
+            .g = g.as<T>() + begin[2],
+            .out = dx.as<T>() + begin[0],
+            .x_step = loop.step()[1],
+            .slope_step = loop.step()[3],
+            .g_step = loop.step()[2],
+            .out_step = loop.step()[0],
+            .count = count});
+  };
+  parallel_runs_near(loop, kGrain, static_cast<double>(loop.size()), FpMode::exact, Walk::forwards, piece);
 }
 
 }  // namespace
@@ -125,6 +151,12 @@ void binary(Binary op, const TensorView& a, const TensorView& b, const TensorVie
     run<float>(op, a, b, output, force);
   else
     run<double>(op, a, b, output, force);
+}
+
+void prelu_grad(const TensorView& input, const TensorView& slope, const TensorView& grad_output,
+                const TensorView& grad_input, const char* force) {
+  const auto run = input.dtype == DType::f32 ? run_prelu_grad<float> : run_prelu_grad<double>;
+  run(input, slope, grad_output, grad_input, force);
 }
 
 }  // namespace striate

@@ -6,8 +6,13 @@
 //   tanh        y = tanh(x)                        dx = g (1 - y) (1 + y)
 //
 // Gradients are taken from the output, so the input need not be kept. And the arithmetic of two arrays; with
-// add_relu = max(a + b, 0), whose gradient for both is relu's, from the output. Results may be written over an
-// operand of the same strides.
+// add_relu = max(a + b, 0), whose gradient for both is relu's, from the output, and with
+//
+//   prelu       y = x, but slope x where x <= 0        slope: one number, or one a channel, repeated (strides of 0)
+//               dx = g, but slope g where x <= 0       dslope = sum of prelu_weight_terms = 0, but x g where x <= 0
+//
+// Results may be written over an operand of the same strides. Activations with a gradient from the input are in
+// curve.h.
 #pragma once
 
 #include "base/tensor_view.h"
@@ -34,10 +39,12 @@ void activation_grad(const ActivationProblem& problem, const TensorView& output,
                      const TensorView& grad_output, const TensorView& grad_input,
                      const char* force = nullptr);
 
-enum class Binary : uint8_t { add, subtract, multiply, divide, add_relu };
+enum class Binary : uint8_t { add, subtract, multiply, divide, add_relu, prelu, prelu_weight_terms };
 
 /// Views of one dtype and shape; an operand may repeat (strides of 0).
 void binary(Binary op, const TensorView& a, const TensorView& b, const TensorView& output,
             const char* force = nullptr);
+void prelu_grad(const TensorView& input, const TensorView& slope, const TensorView& grad_output,
+                const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

@@ -362,6 +362,25 @@ def batch_norm_grad(
     training: bool,
     out: Array | None,
 ) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
+def group_norm(
+    op: str,
+    input: Array,
+    groups: int,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    out: Array | None,
+) -> tuple[Array, Array, Array]: ...  # output, mean and biased variance (N, groups)
+def group_norm_grad(
+    op: str,
+    input: Array,
+    grad_output: Array,
+    groups: int,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    eps: float,
+) -> tuple[Array, Array, Array]: ...  # grads of input, weight, bias
 
 # ---- pointwise and softmax (any rank) ------------------------------------------------------------
 # `out` of an activation, a gradient of one or arithmetic may be an operand itself.
@@ -376,6 +395,21 @@ def relu(input: Array, out: Array | None) -> Array: ...
 def leaky_relu(input: Array, negative_slope: float, out: Array | None) -> Array: ...
 def sigmoid(input: Array, out: Array | None) -> Array: ...
 def tanh(input: Array, out: Array | None) -> Array: ...
+def prelu(input: Array, slope: Array, out: Array | None) -> Array: ...
+def prelu_weight_terms(input: Array, grad_output: Array, out: Array | None) -> Array: ...
+def prelu_grad(input: Array, slope: Array, grad_output: Array, out: Array | None) -> Array: ...
+def curve(
+    op: str, name: str, input: Array, first: float, second: float, out: Array | None
+) -> Array: ...  # the names and settings are in csrc/kernels/pointwise/curve.h
+def curve_grad(
+    op: str,
+    name: str,
+    input: Array,
+    grad_output: Array,
+    first: float,
+    second: float,
+    out: Array | None,
+) -> Array: ...
 def relu_grad(output: Array, grad_output: Array, out: Array | None) -> Array: ...
 def leaky_relu_grad(
     output: Array, grad_output: Array, negative_slope: float, out: Array | None

@@ -15,6 +15,8 @@
 #include "base/parallel.h"
 #include "ops/batch_norm.h"
 #include "ops/cross_entropy.h"
+#include "ops/curve.h"
+#include "ops/group_norm.h"
 #include "ops/pointwise.h"
 #include "ops/softmax.h"
 
@@ -53,6 +55,57 @@ bool check_activations(Isa isa) {
 }
 
 template <class T>
+bool check_curves(Isa isa) {
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  constexpr T special[] = {0, -T(0), infinity, -infinity, std::numeric_limits<T>::quiet_NaN(), 3, -3, 6, -12, 90,
+                           -90, 800, T(1e-5), std::numeric_limits<T>::min()};
+  struct Op {
+    const char* name;
+    double first, second, bound;
+  };
+  // Where x meets a slope of 0, in gradients, the terms decide about the error: a few more units.
+  constexpr double kTerms = 64;
+  bool good = true;
+  for (const Op& op : {Op{"elu", 0.7, 1.3, kSmooth}, Op{"clip", 0, 6, kExact}, Op{"hardsigmoid", 0, 0, kSmooth},
+                       Op{"hardswish", 0, 0, kSmooth}, Op{"softplus", 1.5, 20, 2 * kSmooth},
+                       Op{"logsigmoid", 0, 0, kSmooth}, Op{"silu", 0, 0, 2 * kSmooth}, Op{"gelu", 0, 0, 4 * kSmooth},
+                       Op{"gelu_tanh", 0, 0, kTerms}, Op{"mish", 0, 0, 2 * kSmooth},
+                       Op{"absolute", 0, 0, kExact}, Op{"huber", 0.7, 1.3, kSmooth}}) {
+    const auto p = CurveProblem::make(op.name, op.name, kType<T>, op.first, op.second);
+    Report values(op.name, op.bound), grads(concat(op.name, "_grad"), op.bound == kExact ? kExact : kTerms);
+    for_each_case([&](const Shape& shape, Layout from, Layout to) {
+      const auto x = random_array<T>(shape, from, 1, special), g = random_array<T>(shape, to, 2);
+      values.compare<T>(shape, from, to,
+                        [&](const TensorView& out, const char* force) { curve(p, x.view, out, force); });
+      grads.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        curve_grad(p, x.view, g.view, out, force);
+      });
+    });
+    good &= values.print(isa, kType<T>);
+    good &= grads.print(isa, kType<T>);
+  }
+  return good;
+}
+
+template <class T>
+bool check_prelu_grad(Isa isa) {
+  Report report("prelu_grad", kExact);
+  for_each_case([&](const Shape& shape, Layout from, Layout to) {
+    const auto x = random_array<T>(shape, from, 1), g = random_array<T>(shape, to, 2);
+    const auto slopes = random_array<T>({shape[1]}, Layout::dense, 3);
+    for (bool one : {true, false}) {
+      TensorView slope = x.view;
+      slope.data = slopes.view.data;
+      for (int i = 0; i < slope.rank; ++i) slope.stride[static_cast<size_t>(i)] = i == kC && !one ? 1 : 0;
+      report.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        prelu_grad(x.view, slope, g.view, out, force);
+      });
+    }
+  });
+  return report.print(isa, kType<T>);
+}
+
+template <class T>
 bool check_binary(Isa isa) {
   constexpr T special[] = {0, -T(0), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(),
                            std::numeric_limits<T>::quiet_NaN(), std::numeric_limits<T>::denorm_min()};
@@ -63,7 +116,8 @@ bool check_binary(Isa isa) {
   bool good = true;
   for (const Op& op : {Op{Binary::add, "add"}, Op{Binary::subtract, "subtract"},
                                  Op{Binary::multiply, "multiply"}, Op{Binary::divide, "divide"},
-                                 Op{Binary::add_relu, "add_relu"}}) {
+                                 Op{Binary::add_relu, "add_relu"}, Op{Binary::prelu, "prelu"},
+                                 Op{Binary::prelu_weight_terms, "prelu_weight_terms"}}) {
     Report report(op.name, kExact);
     for_each_case([&](const Shape& shape, Layout from, Layout to) {
       const auto a = random_array<T>(shape, from, 11, special), b = random_array<T>(shape, to, 12, special);
@@ -177,6 +231,47 @@ bool check_batch_norm(Isa isa) {
   return good;
 }
 
+template <class T>
+bool check_group_norm(Isa isa) {
+  Report outputs("group_norm", kSums<T>), grads("group_norm_grad", kSums<T>);
+  Report sums("group_norm_grad, sums", kSums<T>);
+  constexpr double kEps = 0.1;  // as of batch norm
+  for_each_case([&](const Shape& shape, Layout from, Layout to) {
+    const auto x = random_array<T>(shape, from, 5), g = random_array<T>(shape, to, 6);
+    const Shape channels{shape[1]};
+    const auto weight = random_array<T>(channels, Layout::dense, 7);
+    const auto bias = random_array<T>(channels, Layout::dense, 8);
+    const T *w = weight.view.template as<T>(), *b = bias.view.template as<T>();
+    for (int64_t groups : {int64_t{1}, shape[1]}) {
+      const auto p = GroupNormProblem::make("group_norm", x.view, groups, kEps);
+      const Shape statistics{p.n, groups};
+      Array<T> mean(statistics, Layout::dense), var(statistics, Layout::dense), y(shape, to);
+      Array<T> dw(channels, Layout::dense), db(channels, Layout::dense), dx(shape, to);
+      group_norm(p, x.view, w, b, y.view, mean.view.data, var.view.data, "reference");
+      Array<T> own_mean(statistics, Layout::dense), own_var(statistics, Layout::dense);
+      outputs.compare<T>(shape, from, to, [&](const TensorView& out, const char* force) {
+        group_norm(p, x.view, w, b, out, own_mean.view.data, own_var.view.data, force);
+      });
+      const auto run = [&](const TensorView& to_dx, void* to_dw, void* to_db, const char* force) {
+        group_norm_grad(p, x.view, g.view, mean.view.data, var.view.data, w, to_dx, to_dw, to_db, force);
+      };
+      const auto inputs = [&](const TensorView& out, const char* force) {
+        run(out, dw.view.data, db.view.data, force);
+      };
+      grads.compare<T>(shape, from, to, inputs, 4 * largest_of<T>(g.view));
+      sums.compare<T>(channels, from, Layout::dense,
+                      [&](const TensorView& out, const char* force) { run(dx.view, out.data, db.view.data, force); },
+                      largest_of<T>(g.view));
+      sums.compare<T>(channels, from, Layout::dense,
+                      [&](const TensorView& out, const char* force) { run(dx.view, dw.view.data, out.data, force); },
+                      largest_of<T>(g.view));
+    }
+  });
+  bool good = true;
+  for (const Report* report : {&outputs, &grads, &sums}) good &= report->print(isa, kType<T>);
+  return good;
+}
+
 /// float32 and float64 of a check.
 template <class F, class D>
 auto both(F f32, D f64) {
@@ -193,10 +288,13 @@ struct Group {
 
 const Group kGroups[] = {
     {"activations", both(check_activations<float>, check_activations<double>)},
+    {"curves", both(check_curves<float>, check_curves<double>)},
+    {"prelu", both(check_prelu_grad<float>, check_prelu_grad<double>)},
     {"softmax", both(check_softmax<float>, check_softmax<double>)},
     {"cross_entropy", both(check_cross_entropy<float>, check_cross_entropy<double>)},
     {"arithmetic", both(check_binary<float>, check_binary<double>)},
     {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
+    {"group_norm", both(check_group_norm<float>, check_group_norm<double>)},
     {"exact", check_exact_ops},
     {"runs", check_runs},
     {"pooling", check_pooling},

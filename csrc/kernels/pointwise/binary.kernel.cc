@@ -39,6 +39,18 @@ struct AddRelu {
     return sum < 0 ? V{} : sum;  // a NaN stays
   }
 };
+struct Prelu {
+  template <class V>
+  static STRIATE_INLINE V of(V x, V slope) {
+    return x > 0 ? x : slope * x;
+  }
+};
+struct PreluWeightTerms {
+  template <class V>
+  static STRIATE_INLINE V of(V x, V g) {
+    return x > 0 ? V{} : x * g;
+  }
+};
 
 // ---- the run --------------------------------------------------------------------------------------------
 
@@ -77,7 +89,8 @@ void run(const BinaryArgs<T>& r) noexcept {
 
 template <class T>
 constexpr pointwise::BinaryKernel<T> kernel() {
-  return {run<Add, T>, run<Subtract, T>, run<Multiply, T>, run<Divide, T>, run<AddRelu, T>};
+  return {run<Add, T>, run<Subtract, T>, run<Multiply, T>, run<Divide, T>, run<AddRelu, T>,
+          run<Prelu, T>, run<PreluWeightTerms, T>};
 }
 
 }  // namespace

@@ -28,6 +28,23 @@ struct Kernel {
   Run<T> relu_grad, leaky_relu_grad, sigmoid_grad, tanh_grad;
 };
 
+/// The gradient of prelu(x, slope): out = x > 0 ? g : slope g. A step of 0 makes the slope one number.
+template <class T>
+struct PreluGradArgs {
+  const T *x, *slope, *g;
+  T* out;
+  int64_t x_step, slope_step, g_step, out_step;
+  int64_t count;
+};
+
+template <class T>
+using PreluGradRun = void (*)(const PreluGradArgs<T>&) noexcept;
+
+struct PreluGradTable {
+  PreluGradRun<float> f32;
+  PreluGradRun<double> f64;
+};
+
 /// out = a op b; a step of 0 makes an operand one number.
 template <class T>
 struct BinaryArgs {
@@ -43,7 +60,7 @@ using BinaryRun = void (*)(const BinaryArgs<T>&) noexcept;
 
 template <class T>
 struct BinaryKernel {
-  BinaryRun<T> add, subtract, multiply, divide, add_relu;
+  BinaryRun<T> add, subtract, multiply, divide, add_relu, prelu, prelu_weight_terms;
 };
 
 struct BinaryTable {
@@ -60,3 +77,4 @@ struct Table {
 
 STRIATE_KERNEL_TABLE(striate::pointwise::Table, pointwise_table)
 STRIATE_KERNEL_TABLE(striate::pointwise::BinaryTable, binary_table)
+STRIATE_KERNEL_TABLE(striate::pointwise::PreluGradTable, prelu_grad_table)

@@ -56,7 +56,9 @@ void reference(Binary op, const TensorView& first, const TensorView& second, con
   const int64_t size = to.size();
   parallel_for(size, workers_for(size, static_cast<double>(size)), FpMode::exact, [&](int64_t i, int) {
     const T a = nth<T>(first, i), b = nth<T>(second, i);
-    const T value = op == Binary::subtract   ? a - b
+    const T value = op == Binary::prelu                ? (a > 0 ? a : b * a)
+                    : op == Binary::prelu_weight_terms ? (a > 0 ? 0 : a * b)
+                    : op == Binary::subtract ? a - b
                     : op == Binary::multiply ? a * b
                     : op == Binary::divide   ? a / b
                                              : a + b;
@@ -64,6 +66,17 @@ void reference(Binary op, const TensorView& first, const TensorView& second, con
   });
 }
 
+template <class T>
+void reference_prelu_grad(const TensorView& x, const TensorView& slope, const TensorView& g,
+                          const TensorView& to) {
+  for (int64_t i = 0; i < to.size(); ++i)
+    nth<T>(to, i) = nth<T>(x, i) > 0 ? nth<T>(g, i) : nth<T>(slope, i) * nth<T>(g, i);
+}
+
+template void reference_prelu_grad<float>(const TensorView&, const TensorView&, const TensorView&,
+                                          const TensorView&);
+template void reference_prelu_grad<double>(const TensorView&, const TensorView&, const TensorView&,
+                                           const TensorView&);
 template void reference<float>(Binary, const TensorView&, const TensorView&, const TensorView&);
 template void reference<double>(Binary, const TensorView&, const TensorView&, const TensorView&);
 template void reference<float>(const ActivationProblem&, const TensorView&, const TensorView*,

@@ -14,4 +14,8 @@ void reference(const ActivationProblem& problem, const TensorView& from, const T
 template <class T>
 void reference(Binary op, const TensorView& a, const TensorView& b, const TensorView& to);
 
+template <class T>
+void reference_prelu_grad(const TensorView& x, const TensorView& slope, const TensorView& g,
+                          const TensorView& to);
+
 }  // namespace striate::pointwise

@@ -12,6 +12,12 @@ void reference_sgd(const SgdArgs<T>& a, const TensorView& value, const TensorVie
                    const TensorView* buffer);
 template <class T>
 void reference_adam(const AdamArgs<T>& a, const TensorView& value, const TensorView& grad,
-                    const TensorView& mean, const TensorView& square);
+                    const TensorView& mean, const TensorView& square, const TensorView* most);
+template <class T>
+void reference_adagrad(const ScaledArgs<T>& a, const TensorView& value, const TensorView& grad,
+                       const TensorView& square);
+template <class T>
+void reference_rmsprop(const ScaledArgs<T>& a, const TensorView& value, const TensorView& grad,
+                       const TensorView& square, const TensorView* mean, const TensorView* buffer);
 
 }  // namespace striate::update

@@ -1,4 +1,4 @@
-"""Activations and dropout as modules."""
+"""Activations as modules; their formulas are in `striate.ops`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..ops.arguments import integer
 from .module import Module
+from .parameter import Parameter
 
 
 class ReLU(Module):
@@ -31,6 +33,53 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}"
 
 
+class PReLU(Module):
+    """``x`` where x > 0, else ``weight * x``, with a learnt weight for all or for each channel."""
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = np.float32
+    ) -> None:
+        super().__init__()
+        self.num_parameters = integer("PReLU", "num_parameters", num_parameters)
+        if self.num_parameters < 1:
+            raise ValueError(f"PReLU: num_parameters must be positive, got {num_parameters}")
+        self.weight = Parameter(np.full(self.num_parameters, init, dtype))
+
+    def forward(self, input: Any) -> Any:
+        return ops.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class ReLU6(Module):
+    """``min(max(x, 0), 6)``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.relu6(input)
+
+
+class ELU(Module):
+    """``x`` where x > 0, else ``alpha * (exp(x) - 1)``."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, input: Any) -> Any:
+        return ops.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}"
+
+
+class SELU(Module):
+    """An ELU that keeps mean 0 and variance 1."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.selu(input)
+
+
 class Sigmoid(Module):
     """``1 / (1 + exp(-x))``."""
 
@@ -43,6 +92,69 @@ class Tanh(Module):
 
     def forward(self, input: Any) -> Any:
         return ops.tanh(input)
+
+
+class SiLU(Module):
+    """``x * sigmoid(x)``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.silu(input)
+
+
+class GELU(Module):
+    """``x * P(normal < x)``, exact or, with ``approximate="tanh"``, by a tanh."""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, input: Any) -> Any:
+        return ops.gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Mish(Module):
+    """``x * tanh(softplus(x))``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.mish(input)
+
+
+class Hardsigmoid(Module):
+    """``min(max(x + 3, 0), 6) / 6``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.hardsigmoid(input)
+
+
+class Hardswish(Module):
+    """``x * hardsigmoid(x)``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.hardswish(input)
+
+
+class LogSigmoid(Module):
+    """``log(sigmoid(x))``."""
+
+    def forward(self, input: Any) -> Any:
+        return ops.logsigmoid(input)
+
+
+class Softplus(Module):
+    """``log(1 + exp(beta * x)) / beta``; x itself where ``beta * x > threshold``."""
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, input: Any) -> Any:
+        return ops.softplus(input, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, threshold={self.threshold}"
 
 
 class Softmax(Module):
@@ -71,26 +183,3 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
-
-
-class Dropout(Module):
-    """In training, set elements to 0 with probability `p` and scale the others by 1 / (1 - p).
-
-    `rng` (int, numpy.random.Generator or None) becomes the attribute `rng`, a Generator that moves
-    on with every call; a checkpoint that is to resume exactly must hold its state.
-    """
-
-    def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
-        super().__init__()
-        if not isinstance(p, (int, float, np.integer, np.floating)):
-            raise TypeError(f"Dropout: p must be a number, got {p!r}")
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"Dropout: p must be a probability in [0, 1], got {p}")
-        self.p = p
-        self.rng = np.random.default_rng(rng)
-
-    def forward(self, input: Any) -> Any:
-        return ops.dropout(input, self.p, self.training, self.rng)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"

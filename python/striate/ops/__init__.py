@@ -23,6 +23,13 @@ from .avg_pool import (
     global_avg_pool,
 )
 from .channel_pool import channel_max_pool
+from .class_loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    kl_div,
+    nll_loss,
+)
 from .conv import conv1d, conv2d, conv3d
 from .conv_grad import (
     conv1d_input_grad,
@@ -39,7 +46,9 @@ from .convolve import (
     conv_matrix,
     convolve,
 )
+from .dropout import dropout, dropout1d, dropout2d, dropout3d
 from .explain import explain
+from .group_norm import group_norm, instance_norm, layer_norm
 from .linear import linear
 from .loss import cross_entropy, mse_loss, nll_loss
 from .lp_pool import (
@@ -50,6 +59,8 @@ from .lp_pool import (
     sum_pool2d,
     sum_pool3d,
 )
+from .logistic import sigmoid, tanh
+from .loss import multi_task_loss
 from .max_pool import (
     global_max_pool,
     max_pool1d,
@@ -68,6 +79,12 @@ from .shuffle import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
+from .regression_loss import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .response_norm import local_response_norm, normalize
+from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
+from .softmax import log_softmax, softmax
 from .threads import get_num_threads, num_threads, set_num_threads
 from .unfold import (
     fold,
@@ -103,6 +120,8 @@ __all__ = [
     "batch_norm",
     "channel_max_pool",
     "channel_shuffle",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "concatenate",
     "conv1d",
     "conv1d_input_grad",
@@ -122,20 +141,35 @@ __all__ = [
     "cross_entropy",
     "downsample",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "elu",
     "explain",
     "fold",
+    "gelu",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
+    "group_norm",
+    "hardsigmoid",
+    "hardswish",
+    "huber_loss",
+    "instance_norm",
     "interpolate",
     "interpolate_input_grad",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "logsigmoid",
     "max_pool1d",
     "max_pool1d_input_grad",
     "max_pool2d",
@@ -145,17 +179,26 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "mse_loss",
+    "multi_task_loss",
     "nll_loss",
+    "normalize",
     "num_threads",
     "pad",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "set_num_threads",
     "set_workspace_limit",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
+    "softplus",
     "stack",
     "sum_pool1d",
     "sum_pool2d",

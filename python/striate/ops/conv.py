@@ -27,7 +27,8 @@ from .arguments import (
     per_axis,
     per_axis_pairs,
 )
-from .pointwise import _leaky_relu, _relu, _sigmoid, _tanh
+from .logistic import _sigmoid, _tanh
+from .rectifiers import _leaky_relu, _relu
 
 Form = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...], int, bool, int | None]
 

@@ -33,17 +33,26 @@ def _(grad: Any, input: Any, mean: Any, var: Any, weight: Any, gate: Any, eps: f
     return _core.batch_norm_grad(input, grad, mean, var, weight, gate, eps, False, None)
 
 
-def _check_running(op: str, name: str, running: Any, dtype: Any) -> None:
+def check_running(op: str, name: str, running: Any, input: Any) -> None:
     """Refuse what training could not change in place, before any of it has moved."""
     if not isinstance(running, np.ndarray) or isinstance(running, (np.ma.MaskedArray, np.matrix)):
         raise TypeError(
             f"{op}: {name} must be a numpy.ndarray in training, which changes it in place, got "
             f"{type(running).__name__}"
         )
-    if running.dtype.newbyteorder("=") != dtype:
-        raise TypeError(f"{op}: input is {dtype}, but {name} is {running.dtype}")
+    if running.dtype.newbyteorder("=") != input.dtype:
+        raise TypeError(f"{op}: input is {input.dtype}, but {name} is {running.dtype}")
     if not running.flags.writeable:
         raise ValueError(f"{op}: {name} is read-only, but training changes it in place")
+    fits_channels(op, name, running, input)
+
+
+def fits_channels(op: str, name: str, running: Any, input: Any) -> None:
+    if np.shape(running) != (input.shape[1],):
+        raise ValueError(
+            f"{op}: input {input.shape} has {input.shape[1]} channels, but {name} has shape "
+            f"{np.shape(running)}"
+        )
 
 
 def batch_norm(
@@ -111,13 +120,7 @@ def batch_norm(
     channels = input.shape[1]
     if running_mean is not None:
         for name, running in (("running_mean", running_mean), ("running_var", running_var)):
-            if training:
-                _check_running(op, name, running, input.dtype)
-            if np.shape(running) != (channels,):
-                raise ValueError(
-                    f"{op}: input {input.shape} has {channels} channels, but {name} has shape "
-                    f"{np.shape(running)}"
-                )
+            (check_running if training else fits_channels)(op, name, running, input)
     if not training:
         mean = operand(op, "running_mean", running_mean)
         var = operand(op, "running_var", running_var)

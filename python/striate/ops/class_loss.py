@@ -1,0 +1,452 @@
+"""Losses of class numbers and probabilities: cross-entropy in its forms, and the divergence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from ..autograd import Tensor, primitive
+from ..autograd.arithmetic import exp, log, multiply, reshape, subtract
+from .arguments import operand, real, same_dtype
+from .curves import curve
+from .loss import pair, reduced
+from .sigmoids import logsigmoid
+from .softmax import log_softmax, softmax
+
+
+@primitive
+def _nll_pick(input: Any, target: Any) -> Any:
+    """The entry of axis 1 that `target` names, for each sample and position."""
+    return np.take_along_axis(input, target[:, None], 1)[:, 0]
+
+
+@primitive
+def _nll_place(input: Any, shape: tuple[int, ...], target: Any) -> Any:
+    """`input` where `target` names axis 1, zero elsewhere: the transpose of `_nll_pick`."""
+    result = np.zeros(shape, input.dtype)
+    np.put_along_axis(result, target[:, None], input[:, None], 1)
+    return result
+
+
+_nll_pick.vjp("input")(lambda grad, input_shape, target: _nll_place(grad, input_shape, target))
+_nll_place.vjp("input")(lambda grad, target: _nll_pick(grad, target))
+
+
+@primitive(extra=("kept",))
+def _cross_entropy(input: Any, target: Any) -> Any:
+    return _core.cross_entropy_forward("cross_entropy", input, target)
+
+
+@primitive
+def _cross_entropy_grad(input: Any, grad_output: Any, target: Any, kept: Any) -> Any:
+    """``(softmax(input) - one_hot(target)) * grad_output``; `kept` follows from `input`."""
+    return _core.cross_entropy_grad(input, target, kept, grad_output, None)
+
+
+_cross_entropy.vjp("input")(
+    lambda grad, input, target, kept: _cross_entropy_grad(input, grad, target, kept)
+)
+
+
+@_cross_entropy_grad.vjp("input")
+def _(grad: Any, input: Any, grad_output: Any) -> Any:
+    shape = (input.shape[0], 1, *input.shape[2:])
+    weighted = grad * reshape(grad_output, shape)
+    chances = softmax(input, 1)
+    return chances * (weighted - (weighted * chances).sum(1, keepdims=True))
+
+
+@_cross_entropy_grad.vjp("grad_output")
+def _(grad: Any, input: Any, target: Any) -> Any:
+    return (grad * softmax(input, 1)).sum(1) - _nll_pick(grad, target)
+
+
+def _labels(op: str, input: Any, target: Any, other: str = "") -> Any:
+    """`target` as class numbers for every sample and position of `input`, of native integers."""
+    labels = np.asarray(target)
+    if labels.dtype.kind not in "iu" or isinstance(target, np.ma.MaskedArray):
+        raise TypeError(f"{op}: target must be integers (class numbers){other}, got {labels.dtype}")
+    if len(input.shape) < 2 or labels.shape != (input.shape[0], *input.shape[2:]):
+        raise ValueError(
+            f"{op}: input (N, C, ...) of shape {input.shape} does not fit target of shape "
+            f"{labels.shape}; that must be (N, ...)"
+        )
+    return np.ascontiguousarray(labels, np.int64)
+
+
+@primitive
+def _kept(x: Any, ignored: Any) -> Any:
+    """0 where a target is ignored: the row may hold anything, infinities and NaN included."""
+    return np.where(ignored, x.dtype.type(0), x)
+
+
+_kept.vjp("x")(lambda grad, ignored: _kept(grad, ignored))
+
+
+def _class_weights(op: str, input: Any, weight: Any) -> Any:
+    """One weight a class, as an array: nobody learns them."""
+    if weight is None:
+        return None
+    array = operand(op, "weight", weight.data if isinstance(weight, Tensor) else weight)
+    same_dtype(op, input=input, weight=array)
+    if array.shape != (input.shape[1],):
+        raise ValueError(
+            f"{op}: weight must have one entry for each of {input.shape[1]} classes, got shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def _shares(labels: Any, weights: Any, ignored: Any, dtype: Any) -> Any:
+    """What each target counts: its class's weight, 0 where it is ignored; None: all count 1."""
+    if weights is None:
+        return None if ignored is None else np.asarray(~ignored, dtype)
+    shares = weights[labels]
+    return shares if ignored is None else shares * ~ignored
+
+
+def _mean_by_share(op: str, losses: Any, shares: Any, reduction: str) -> Any:
+    """As `reduced`; a mean is over what the targets count."""
+    if reduction != "mean" or shares is None:
+        return reduced(op, losses, reduction)
+    total = shares.sum()
+    return losses.sum() * (total.dtype.type(1) / total if total else total.dtype.type(np.nan))
+
+
+def _without_ignored(labels: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Labels with 0 for those to ignore, and a mask of these (None: there are none)."""
+    ignored = labels == ignore_index
+    return (np.where(ignored, 0, labels), ignored) if ignored.any() else (labels, None)
+
+
+def nll_loss(
+    input: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+) -> Any:
+    """Negative log-likelihood ``-weight[t] * input[n, t]``, t = target[n], of log-probabilities.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C) or (N, C, spatial...), float32 or float64
+    target : array_like of int, shape (N,) or (N, spatial...)
+        Class numbers in [0, C), or `ignore_index`.
+    reduction : {"mean", "sum", "none"}
+        The mean is over what the targets count: ``sum / sum(weight[t])``, without the ignored.
+    weight : array_like, shape (C,), optional
+        What each class counts.
+    ignore_index : int
+        A target that counts nothing.
+
+    Returns
+    -------
+    ndarray or NumPy scalar, or Tensor for a Tensor
+        A scalar, or the shape of `target` for "none". The mean of nothing is NaN.
+
+    Raises
+    ------
+    TypeError
+        `target` is not of an integer dtype; another dtype of `weight`.
+    ValueError
+        `target` does not fit `input`, or names a class that does not exist; a weight of another
+        shape.
+
+    References
+    ----------
+    Lecture 004 (there with reduction="sum").
+    """
+    op = "nll_loss"
+    input = operand(op, "input", input)
+    labels = _labels(op, input, target)
+    weights = _class_weights(op, input, weight)
+    labels, ignored = _without_ignored(labels, ignore_index)
+    if labels.size and not 0 <= labels.min() <= labels.max() < input.shape[1]:
+        raise ValueError(
+            f"{op}: target names class {labels.min() if labels.min() < 0 else labels.max()}, "
+            f"but input {input.shape} has {input.shape[1]} classes"
+        )
+    shares = _shares(labels, weights, ignored, input.dtype)
+    losses = -_nll_pick(input, labels)
+    if ignored is not None:
+        losses = _kept(losses, ignored)
+    if shares is not None:
+        losses = multiply(losses, shares)
+    return _mean_by_share(op, losses, shares, reduction)
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+) -> Any:
+    """``-weight[t] * log(softmax(input)[n, t])``, t = target[n]: finite for any finite scores.
+
+    With probabilities p as targets ``-sum_c weight[c] * p[n, c] * log(softmax(input)[n, c])``.
+    Label smoothing by s mixes the target with equal chances: ``(1 - s) * p + s / C``.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, shape (N, C) or (N, C, spatial...), float32 or float64
+        Class scores (logits).
+    target : array_like of int, shape (N,) or (N, spatial...); or array_like or Tensor as `input`
+        Class numbers in [0, C) or `ignore_index`; or the probabilities of all classes.
+    reduction : {"mean", "sum", "none"}
+        The mean over class numbers is over what they count (see `nll_loss`), that over
+        probabilities over samples and positions.
+    weight : array_like, shape (C,), optional
+        What each class counts.
+    ignore_index : int
+        A class number that counts nothing.
+    label_smoothing : float
+        In [0, 1].
+
+    Returns
+    -------
+    ndarray or NumPy scalar, or Tensor for a Tensor
+        A scalar, or the shape of `target` without the classes for "none".
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `nll_loss`; a label_smoothing outside [0, 1].
+
+    References
+    ----------
+    Lectures 000 and 004 (there with reduction="sum"); Szegedy et al. 2016 (label smoothing).
+    """
+    op = "cross_entropy"
+    input = operand(op, "input", input)
+    if len(input.shape) < 2:
+        raise ValueError(f"{op}: input must be (N, C, ...), got shape {input.shape}")
+    smoothing = real(op, "label_smoothing", label_smoothing)
+    if not 0.0 <= smoothing <= 1.0:
+        raise ValueError(f"{op}: label_smoothing must lie in [0, 1], got {smoothing}")
+    weights = _class_weights(op, input, weight)
+    if np.shape(target) == input.shape and (
+        isinstance(target, Tensor) or np.asarray(target).dtype.kind == "f"
+    ):
+        return _soft_cross_entropy(op, input, target, reduction, weights, smoothing)
+    labels, ignored = _without_ignored(
+        _labels(op, input, target, " or probabilities of the input's shape"), ignore_index
+    )
+    losses, _ = _cross_entropy(input, labels)
+    if ignored is not None:
+        losses = _kept(losses, ignored)
+    shares = _shares(labels, weights, ignored, input.dtype)
+    if shares is not None:
+        losses = multiply(losses, shares)
+    if smoothing:
+        even = _weighted(-log_softmax(input, 1), weights).sum(1) * (smoothing / input.shape[1])
+        if ignored is not None:
+            even = _kept(even, ignored)
+        losses = losses * (1.0 - smoothing) + even
+    return _mean_by_share(op, losses, shares, reduction)
+
+
+def _weighted(per_class: Any, weights: Any) -> Any:
+    """(N, C, ...) times the weights of the classes."""
+    if weights is None:
+        return per_class
+    return multiply(per_class, weights.reshape(-1, *(1,) * (len(per_class.shape) - 2)))
+
+
+def _soft_cross_entropy(
+    op: str, input: Any, target: Any, reduction: str, weights: Any, smoothing: float
+) -> Any:
+    target = operand(op, "target", target)
+    same_dtype(op, input=input, target=target)
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / input.shape[1]
+    losses = multiply(_weighted(-log_softmax(input, 1), weights), target).sum(1)
+    return reduced(op, losses, reduction)
+
+
+# ---- probabilities of yes or no ------------------------------------------------------------------
+
+
+@primitive
+def _binary_cross_entropy(input: Any, target: Any) -> Any:
+    """With logarithms no less than -100, so that a certain error is finite."""
+    with np.errstate(divide="ignore"):
+        yes, no = np.maximum(np.log(input), -100), np.maximum(np.log1p(-input), -100)
+    return -(target * yes + (1 - target) * no)
+
+
+@_binary_cross_entropy.vjp("input")
+def _(grad: Any, input: Any, target: Any) -> Any:
+    spread = curve("binary_cross_entropy", "clip", input * (1.0 - input), 1e-12, np.inf, None)
+    return grad * (input - target) / spread
+
+
+@_binary_cross_entropy.vjp("target")
+def _(grad: Any, input: Any) -> Any:
+    data = input.data if isinstance(input, Tensor) else input
+    with np.errstate(divide="ignore"):
+        return grad * (np.maximum(np.log1p(-data), -100) - np.maximum(np.log(data), -100))
+
+
+def _rescaled(op: str, losses: Any, weight: Any) -> Any:
+    """Each loss times its weight, which may repeat to their shape."""
+    if weight is None:
+        return losses
+    weight = operand(op, "weight", weight)
+    same_dtype(op, input=losses, weight=weight)
+    _check_repeats(op, "weight", weight, losses.shape)
+    return multiply(losses, weight)
+
+
+def _check_repeats(op: str, name: str, value: Any, shape: tuple[int, ...]) -> None:
+    try:
+        fits = np.broadcast_shapes(value.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{op}: {name} of shape {value.shape} does not repeat to input {shape}")
+
+
+def binary_cross_entropy(
+    input: Any, target: Any, reduction: str = "mean", *, weight: Any = None
+) -> Any:
+    """``-(t * log(x) + (1 - t) * log(1 - x))`` of probabilities x, with logarithms of -100 or more.
+
+    From scores `binary_cross_entropy_with_logits` is more accurate.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, float32 or float64
+        Probabilities in [0, 1].
+    target : array_like or Tensor of the input's shape
+        As a rule 0 or 1.
+    reduction : {"mean", "sum", "none"}
+    weight : array_like or Tensor, optional
+        What each loss counts; repeats to the input's shape.
+
+    Returns
+    -------
+    ndarray or NumPy scalar, or Tensor where an operand is one
+
+    Raises
+    ------
+    TypeError, ValueError
+        Operands of different dtypes or shapes; an input outside [0, 1].
+
+    References
+    ----------
+    Lectures 000 and 004 (binary classifier).
+    """
+    op = "binary_cross_entropy"
+    input, target = pair(op, input, target)
+    data = input.data if isinstance(input, Tensor) else input
+    if data.size and (data.min() < 0 or data.max() > 1):
+        raise ValueError(
+            f"{op}: input must be probabilities in [0, 1], got {data.min()} to {data.max()}"
+        )
+    return reduced(op, _rescaled(op, _binary_cross_entropy(input, target), weight), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    pos_weight: Any = None,
+) -> Any:
+    """`binary_cross_entropy` of ``sigmoid(input)``, finite and accurate for any finite score.
+
+    ``(1 - t) * x - (1 + (pos_weight - 1) * t) * log(sigmoid(x))``; its slope is ``sigmoid(x) - t``.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, float32 or float64
+        Scores (logits).
+    target : array_like or Tensor of the input's shape
+    reduction : {"mean", "sum", "none"}
+    weight, pos_weight : array_like or Tensor, optional
+        What each loss, and what a target of 1 counts; both repeat to the input's shape.
+
+    Returns
+    -------
+    ndarray or NumPy scalar, or Tensor where an operand is one
+
+    Raises
+    ------
+    TypeError, ValueError
+        Operands of different dtypes or shapes that do not fit.
+
+    References
+    ----------
+    Lectures 000 and 004 (binary classifier).
+    """
+    op = "binary_cross_entropy_with_logits"
+    input, target = pair(op, input, target)
+    log_yes = logsigmoid(input)
+    if pos_weight is not None:
+        pos_weight = operand(op, "pos_weight", pos_weight)
+        same_dtype(op, input=input, pos_weight=pos_weight)
+        _check_repeats(op, "pos_weight", pos_weight, input.shape)
+        log_yes = multiply(log_yes, multiply(target, pos_weight - 1.0) + 1.0)
+    losses = subtract(multiply(1.0 - target, input), log_yes)
+    return reduced(op, _rescaled(op, losses, weight), reduction)
+
+
+# ---- divergence ----------------------------------------------------------------------------------
+
+
+@primitive
+def _x_log_x(x: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(x == 0, 0, x * np.log(x))
+
+
+_x_log_x.vjp("x")(lambda grad, x: grad * (log(x) + 1.0))
+
+
+def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """Kullback-Leibler divergence of log-probabilities `input` from probabilities `target`.
+
+    ``t * (log(t) - x)`` an element, 0 where t is 0; with `log_target`, ``exp(t) * (t - x)``.
+
+    Parameters
+    ----------
+    input : array_like or Tensor, float32 or float64
+    target : array_like or Tensor of the input's shape
+    reduction : {"mean", "batchmean", "sum", "none"}
+        "batchmean" divides the sum by the first axis, which the mathematical definition asks for;
+        "mean" by the number of elements.
+    log_target : bool
+        Whether `target` holds logarithms too.
+
+    Returns
+    -------
+    ndarray or NumPy scalar, or Tensor where an operand is one
+
+    Raises
+    ------
+    TypeError, ValueError
+        Operands of different dtypes or shapes; a reduction that is not known.
+
+    References
+    ----------
+    Kullback and Leibler 1951.
+    """
+    op = "kl_div"
+    input, target = pair(op, input, target)
+    if log_target:
+        losses = multiply(exp(target), subtract(target, input))
+    else:
+        losses = subtract(_x_log_x(target), multiply(target, input))
+    if reduction == "batchmean":
+        if not input.shape:
+            raise ValueError(f"{op}: reduction 'batchmean' needs a first axis")
+        return losses.sum() / input.dtype.type(input.shape[0])
+    return reduced(op, losses, reduction)

@@ -1,0 +1,168 @@
+"""Group, layer, instance and local response normalisation against the float64 reference."""
+
+import numpy as np
+import pytest
+import reference_norms as ref
+import striate
+from problems import lay_out
+from striate import Tensor, _core, grad, nn
+
+DTYPES = pytest.mark.parametrize("dtype", (np.float32, np.float64))
+SHAPES = ((5, 6), (3, 12, 1), (3, 12, 9), (2, 8, 8, 9), (20, 4, 3, 3), (2, 36, 4, 3, 5))
+
+
+def tolerance(dtype):
+    return {"rtol": 2e-5, "atol": 2e-6} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-12}
+
+
+def numbers(rng, shape, dtype):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", SHAPES)
+def test_group_norm_and_its_gradients(shape, dtype, machines):
+    rng = np.random.default_rng(len(shape))
+    x, g = numbers(rng, shape, dtype) * 3 + 1, numbers(rng, shape, dtype)
+    weight, bias = numbers(rng, shape[1], dtype), numbers(rng, shape[1], dtype)
+    wide = [v.astype(np.float64) for v in (x, g, weight, bias)]
+    eps = 1e-3  # groups of one or two elements have next to no variance
+    close = tolerance(dtype)
+    for groups in (1, 2, shape[1]):
+        want = ref.group_norm(wide[0], groups, wide[2], wide[3], eps)
+        wants = ref.group_norm_grad(wide[0], wide[1], groups, wide[2], eps)
+        for layout in ("contiguous", "channels_last", "negative"):
+            laid = lay_out(x, layout, rng) if len(shape) > 2 else x
+            for machine in machines:
+                line = f"groups={groups} {layout} {machine}"
+                leaves = [Tensor(v, requires_grad=True) for v in (laid, weight, bias)]
+                y = striate.group_norm(leaves[0], groups, *leaves[1:], eps=eps)
+                np.testing.assert_allclose(y.numpy(), want, **close, err_msg=line)
+                for got, expected in zip(grad(y, leaves, g), wants, strict=True):
+                    scale = 1 + np.abs(expected).max()
+                    np.testing.assert_allclose(
+                        got, expected, rtol=0, atol=scale * close["rtol"], err_msg=line
+                    )
+
+
+def test_group_norm_has_the_same_bits_for_any_thread_count(isas):
+    rng = np.random.default_rng(3)
+    for shape, groups in (((8, 32, 20, 21), 8), ((2, 24, 33, 40), 1), ((40, 6, 5, 5), 6)):
+        x, g = (numbers(rng, shape, np.float32) for _ in range(2))
+        for layout in ("contiguous", "channels_last"):
+            laid, up = lay_out(x, layout, rng), lay_out(g, layout, rng)
+            for isa in isas:
+                _core.set_isa(isa)
+                bits = set()
+                for threads in (1, 2, 3, 4):
+                    striate.set_num_threads(threads)
+                    y, mean, var = _core.group_norm("n", laid, groups, None, None, 1e-5, None)
+                    parts = _core.group_norm_grad("n", laid, up, groups, mean, var, None, 1e-5)
+                    bits.add(b"".join(a.tobytes() for a in (y, mean, var, *parts)))
+                assert len(bits) == 1, (isa, layout, shape)
+
+
+def test_group_norm_far_from_zero_does_not_cancel():
+    x = (np.random.default_rng(4).standard_normal((4, 8, 30, 30)) + 1e4).astype(np.float32)
+    x[:, 1] += 50  # channels of a group may lie apart
+    got = striate.group_norm(x, 2)
+    want = ref.group_norm(x.astype(np.float64), 2, np.ones(8), np.zeros(8), 1e-5)
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("layout", ("contiguous", "channels_last"))
+def test_formats_are_kept(layout):
+    x = lay_out(np.random.default_rng(1).standard_normal((2, 6, 4, 5)), layout, None)
+    for y in (
+        striate.group_norm(x, 3),
+        striate.instance_norm(x),
+        striate.layer_norm(x, (6, 4, 5)),
+        striate.local_response_norm(x, 3),
+        striate.normalize(x),
+    ):
+        assert y.strides == x.strides
+
+
+@DTYPES
+@pytest.mark.parametrize(
+    "shape, inner", (((7, 5), 5), ((2, 3, 4), (3, 4)), ((2, 3, 4, 5), 5), ((6,), 6), ((0, 3), 3))
+)
+def test_layer_norm(shape, inner, dtype):
+    rng = np.random.default_rng(5)
+    inner_shape = (inner,) if isinstance(inner, int) else inner
+    axes = tuple(range(len(shape) - len(inner_shape), len(shape)))
+    x, g = numbers(rng, shape, dtype), numbers(rng, shape, dtype)
+    w, b = numbers(rng, inner_shape, dtype), numbers(rng, inner_shape, dtype)
+    leaves = [Tensor(v, requires_grad=True) for v in (x, w, b)]
+    y = striate.layer_norm(leaves[0], inner, *leaves[1:])
+    wide = x.astype(np.float64)
+    normal = ref.standard(wide, axes, 1e-5)
+    close = tolerance(dtype)
+    np.testing.assert_allclose(y.numpy(), normal * w + b, **close)
+    dx, dw, db = grad(y, leaves, g)
+    lead = tuple(range(axes[0]))
+    np.testing.assert_allclose(dx, ref.standard_grad(wide, g * w, axes, 1e-5), **close)
+    np.testing.assert_allclose(dw, (g * normal).sum(lead), **close)
+    np.testing.assert_allclose(db, g.sum(lead), **close)
+
+
+@DTYPES
+def test_instance_norm_moves_its_running_statistics(dtype):
+    rng = np.random.default_rng(6)
+    x = numbers(rng, (4, 3, 5, 6), dtype) + 2
+    mean, var = np.zeros(3, dtype), np.ones(3, dtype)
+    y = striate.instance_norm(x, mean, var, momentum=0.3)
+    close = tolerance(dtype)
+    np.testing.assert_allclose(y, ref.standard(x.astype(float), (2, 3), 1e-5), **close)
+    np.testing.assert_allclose(mean, 0.3 * x.mean((2, 3)).mean(0), **close)
+    unbiased = x.var((2, 3), ddof=1).mean(0)
+    np.testing.assert_allclose(var, 0.7 + 0.3 * unbiased, **close)
+    kept = mean.copy(), var.copy()
+    got = striate.instance_norm(x, mean, var, use_input_stats=False)
+    np.testing.assert_array_equal((mean, var), kept)
+    np.testing.assert_array_equal(got, striate.batch_norm(x, mean, var))
+
+
+@DTYPES
+@pytest.mark.parametrize("layout", ("contiguous", "channels_last", "negative"))
+@pytest.mark.parametrize("size", (1, 2, 3, 4, 5, 11))
+def test_local_response_norm(size, layout, dtype):
+    rng = np.random.default_rng(7)
+    x = lay_out(numbers(rng, (2, 7, 3, 4), dtype) * 3, layout, rng)
+    for average in (True, False):
+        options = (size, 0.1, 0.6, 1.5, average)
+        want = ref.local_response_norm(x.astype(np.float64), *options)
+        got = striate.local_response_norm(x, *options)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want, **tolerance(dtype))
+
+
+def test_krizhevskys_formula_and_pytorchs_differ_by_the_size():
+    x = np.random.default_rng(8).standard_normal((2, 9, 4, 4))
+    theirs = striate.local_response_norm(x, 5, 1e-4, 0.75, 2.0, average=False)
+    np.testing.assert_allclose(theirs, striate.local_response_norm(x, 5, 5e-4, 0.75, 2.0))
+
+
+@DTYPES
+@pytest.mark.parametrize("p", (1.0, 2.0, 3.5, np.inf))
+def test_normalize(p, dtype):
+    x = np.random.default_rng(9).standard_normal((3, 5, 4)).astype(dtype)
+    x[1, :, 2] = 0
+    for dim in (0, 1, -1):
+        want = ref.normalize(x.astype(np.float64), p, dim, 1e-12)
+        got = striate.normalize(x, p, dim)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want, **tolerance(dtype))
+    leaf = Tensor(x, requires_grad=True)
+    (dx,) = grad(striate.normalize(leaf, p, 1, 0.5), [leaf], np.ones_like(x))
+    np.testing.assert_allclose(dx[1, :, 2], 2)  # shorter than eps: x / eps
+    assert np.isfinite(dx).all()
+
+
+def test_layers_keep_what_they_track():
+    layer = nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
+    x = np.random.default_rng(10).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    layer(x)
+    assert (layer.running_mean != 0).all()
+    expected = striate.batch_norm(x, layer.running_mean, layer.running_var)
+    np.testing.assert_allclose(layer.eval()(x).numpy(), expected, rtol=1e-6)
