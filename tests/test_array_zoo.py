@@ -40,6 +40,8 @@ OPS = {
     "downsample": lambda x: striate.downsample(x, 2),
     "upsample_zeros": lambda x: striate.upsample_zeros(x, 2),
     "interpolate nearest": lambda x: striate.interpolate(x, size=(5, 20), mode="nearest"),
+    "interpolate area": lambda x: striate.interpolate(x, size=(4, 18), mode="area"),
+    "interpolate bicubic": lambda x: striate.interpolate(x, scale_factor=2, mode="bicubic"),
     "interpolate bilinear": lambda x: striate.interpolate(x, scale_factor=2, mode="bilinear"),
     "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), 4.0),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),

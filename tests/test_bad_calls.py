@@ -516,6 +516,33 @@ BAD_CALLS = {
         r"interpolate.*trilinear",
     ),
     "interpolate nothing": (lambda: striate.interpolate(a(1, 1, 0, 4), size=4), E, r"interpolate"),
+    "interpolate an area to corners": (
+        lambda: resize(size=3, mode="area", align_corners=True),
+        E,
+        r"interpolate.*align_corners.*'area'",
+    ),
+    "interpolate nearest without aliases": (
+        lambda: resize(size=3, mode="nearest-exact", antialias=True),
+        E,
+        r"interpolate.*antialias.*'nearest-exact'",
+    ),
+    "interpolate to a size by a recomputed scale": (
+        lambda: resize(size=3, recompute_scale_factor=True),
+        E,
+        r"interpolate.*recompute_scale_factor.*size=3",
+    ),
+    "interpolate grad by a scale that the sizes belie": (
+        lambda: striate.interpolate_input_grad(
+            (2, 6, 9, 9), image(), scale_factor=1e-9, mode="linear", antialias=True
+        ),
+        E,
+        r"interpolate_input_grad.*antialias.*1e-09",
+    ),
+    "interpolate a volume bicubically": (
+        lambda: striate.interpolate(a(1, 1, 3, 3, 3), size=3, mode="bicubic"),
+        E,
+        r"interpolate.*'bicubic'",
+    ),
     "interpolate nearest to corners": (
         lambda: resize(size=4, mode="nearest", align_corners=True),
         E,

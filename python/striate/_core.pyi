@@ -254,12 +254,16 @@ def upsample_zeros(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+
+InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+
 def interpolate_forward(
     input: Array,
     output_size: Ints,
     scale: Sequence[float] | None,
-    mode: Literal["nearest", "linear"],
+    mode: InterpolationMode,
     align_corners: bool,
+    antialias: bool,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
@@ -267,8 +271,9 @@ def interpolate_input_grad(
     input_shape: Ints,
     grad_output: Array,
     scale: Sequence[float] | None,
-    mode: Literal["nearest", "linear"],
+    mode: InterpolationMode,
     align_corners: bool,
+    antialias: bool,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
