@@ -4,6 +4,7 @@ Resizing is a dense matrix for every axis; sampling is a loop over output pixels
 be read beside the definitions in PyTorch's documentation.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -84,3 +85,84 @@ def resize_input_grad(input_shape, g, mode, align_corners=False, antialias=False
             for n, m in zip(input_shape[2:], g.shape[2:], strict=True)
         ],
     )
+
+
+# ---- sampling at points --------------------------------------------------------------------
+
+
+def _pad_position(at, size, padding, align_corners):
+    if padding == "reflection":
+        low = 0 if align_corners else -0.5
+        span = size - 1 if align_corners else size
+        if span == 0:
+            return 0.0
+        flips, extra = divmod(abs(at - low), span)
+        at = low + (extra if flips % 2 == 0 else span - extra)
+    if padding != "zeros":
+        at = min(max(at, 0), size - 1)
+    return at
+
+
+def _axis_taps(at, size, mode, padding, align_corners):
+    """(index, weight) pairs; an index outside of the image is None."""
+    if mode != "bicubic":
+        at = _pad_position(at, size, padding, align_corners)
+    left = math.floor(at)
+    if mode == "nearest":
+        taps = [(round(at), 1.0)]
+    elif mode == "bilinear":
+        taps = [(left, 1 - (at - left)), (left + 1, at - left)]
+    else:
+        taps = [
+            (_pad_position(left + t, size, padding, align_corners), cubic(at - left - t, -0.75))
+            for t in (-1, 0, 1, 2)
+        ]
+    return [(int(i) if 0 <= i < size else None, w) for i, w in taps]
+
+
+def sampling_taps(position, size, mode, padding, align_corners=False):
+    """Yield (index into the spatial axes or None, weight) at a position in pixels, x first."""
+    axes = [
+        _axis_taps(at, n, mode, padding, align_corners)
+        for at, n in zip(position, size[::-1], strict=True)
+    ]
+    for taps in itertools.product(*axes[::-1]):
+        index = tuple(i for i, _ in taps)
+        yield (None if None in index else index), math.prod(w for _, w in taps)
+
+
+def _in_pixels(point, size, align_corners):
+    if align_corners:
+        return [(x + 1) / 2 * (n - 1) for x, n in zip(point, size[::-1], strict=True)]
+    return [((x + 1) * n - 1) / 2 for x, n in zip(point, size[::-1], strict=True)]
+
+
+def grid_sample(x, grid, mode="bilinear", padding="zeros", align_corners=False):
+    y = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
+    for n, *place in np.ndindex(*grid.shape[:-1]):
+        position = _in_pixels(grid[(n, *place)].astype(float), x.shape[2:], align_corners)
+        for index, weight in sampling_taps(position, x.shape[2:], mode, padding, align_corners):
+            if index is not None:
+                y[(n, slice(None), *place)] += weight * x[(n, slice(None), *index)]
+    return y
+
+
+def grid_sample_input_grad(shape, g, grid, mode="bilinear", padding="zeros", align_corners=False):
+    grad = np.zeros(shape)
+    for n, *place in np.ndindex(*grid.shape[:-1]):
+        position = _in_pixels(grid[(n, *place)].astype(float), shape[2:], align_corners)
+        for index, weight in sampling_taps(position, shape[2:], mode, padding, align_corners):
+            if index is not None:
+                grad[(n, slice(None), *index)] += weight * g[(n, slice(None), *place)]
+    return grad
+
+
+def warp_affine(x, matrices, size, mode="bilinear", padding="zeros", fill=None):
+    y = np.zeros((*x.shape[:2], *size))
+    outside = np.zeros(x.shape[1]) if fill is None else np.asarray(fill)
+    for n, *place in np.ndindex(x.shape[0], *size):
+        position = matrices[n].astype(float) @ np.array([*place[::-1], 1.0])
+        for index, weight in sampling_taps(position, x.shape[2:], mode, padding):
+            value = outside if index is None else x[(n, slice(None), *index)]
+            y[(n, slice(None), *place)] += weight * value
+    return y

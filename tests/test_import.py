@@ -29,6 +29,7 @@ ADDED = {
     "striate.ops.norm",
     "striate.ops.pointwise",
     "striate.ops.resample",
+    "striate.ops.sample",
     "striate.ops.threads",
     "striate.ops.workspace",
 }

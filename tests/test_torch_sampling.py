@@ -60,3 +60,49 @@ def test_nearest_of_many_sizes_in_float32(mode):
         got = striate.interpolate(x, m, mode=mode)
         between = (2 * np.arange(m) + half) * n % (2 * m) != 0
         assert np.array_equal(got[..., between], want[..., between]), (n, m)
+
+
+@pytest.mark.parametrize("align_corners", (False, True))
+@pytest.mark.parametrize("rank", (2, 3))
+@pytest.mark.filterwarnings("ignore:Since version 1.3.0")  # of sizes of 1
+def test_affine_grid(rank, align_corners):
+    rng = np.random.default_rng(rank)
+    theta = rng.standard_normal((2, rank, rank + 1))
+    for spatial in ((4, 7, 5)[:rank], (1,) * rank):
+        size = (2, 3, *spatial)
+        leaf, mine = (
+            torch.tensor(theta, requires_grad=True),
+            striate.Tensor(theta, requires_grad=True),
+        )
+        want = F.affine_grid(leaf, size, align_corners=align_corners)
+        got = striate.affine_grid(mine, size, align_corners)
+        np.testing.assert_allclose(got.data, want.detach().numpy(), rtol=0, atol=1e-12)
+        g = rng.standard_normal(got.shape)
+        want.backward(torch.tensor(g))
+        got.backward(g)
+        np.testing.assert_allclose(mine.grad, leaf.grad.numpy(), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("align_corners", (False, True))
+@pytest.mark.parametrize("padding", ("zeros", "border", "reflection"))
+@pytest.mark.parametrize(
+    "mode, rank", (("nearest", 2), ("bilinear", 2), ("bicubic", 2), ("nearest", 3), ("bilinear", 3))
+)
+def test_grid_sample(mode, rank, padding, align_corners):
+    rng = np.random.default_rng(rank)
+    for index, dtype in itertools.product(range(6), (np.float64, np.float32)):
+        spatial = tuple(int(n) for n in rng.integers(1 if index == 0 else 2, 9, rank))
+        x = rng.standard_normal((2, 1 + 3 * index, *spatial)).astype(dtype)
+        out = (3, 19) if rank == 2 else (2, 3, 5)
+        grid = rng.uniform(-3, 3, (2, *out, rank)).astype(dtype)
+        theirs = [torch.tensor(a, requires_grad=True) for a in (x, grid)]
+        mine = [striate.Tensor(a, requires_grad=True) for a in (x, grid)]
+        want = F.grid_sample(*theirs, mode, padding, align_corners)
+        got = striate.grid_sample(*mine, mode, padding, align_corners)
+        room = 1e-10 if dtype == np.float64 else 3e-5
+        np.testing.assert_allclose(got.data, want.detach().numpy(), rtol=0, atol=room)
+        g = rng.standard_normal(got.shape).astype(dtype)
+        want.backward(torch.tensor(g))
+        got.backward(g)
+        for ours, their in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(ours.grad, their.grad.numpy(), rtol=0, atol=40 * room)

@@ -76,6 +76,7 @@ void bind_norm(py::module_& m);
 void bind_pointwise(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_resample(py::module_& m);
+void bind_sample(py::module_& m);
 void bind_update(py::module_& m);
 
 }  // namespace striate::python

@@ -24,6 +24,7 @@ from ._core import (
 from .autograd import Tensor, grad, gradcheck, no_grad
 from .ops import (
     add_relu,
+    affine_grid,
     avg_pool1d,
     avg_pool1d_input_grad,
     avg_pool2d,
@@ -53,6 +54,7 @@ from .ops import (
     get_workspace_limit,
     global_avg_pool,
     global_max_pool,
+    grid_sample,
     interpolate,
     interpolate_input_grad,
     leaky_relu,
@@ -76,6 +78,7 @@ from .ops import (
     stack,
     tanh,
     upsample_zeros,
+    warp_affine,
 )
 
 _LAZY = ("cli", "data", "models", "nn", "optim", "training", "viz")
@@ -84,6 +87,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "add_relu",
+    "affine_grid",
     "autograd",
     "avg_pool1d",
     "avg_pool1d_input_grad",
@@ -122,6 +126,7 @@ __all__ = [
     "global_max_pool",
     "grad",
     "gradcheck",
+    "grid_sample",
     "interpolate",
     "interpolate_input_grad",
     "leaky_relu",
@@ -157,6 +162,7 @@ __all__ = [
     "training",
     "upsample_zeros",
     "viz",
+    "warp_affine",
 ]
 
 

@@ -285,6 +285,49 @@ def pad(
     out: Array | None,
 ) -> Array: ...  # a negative pad crops: the gradient of a pad is the pad of the opposite sign
 
+# ---- sampling ------------------------------------------------------------------------------------
+# Grids are (N, spatial..., rank) of points in -1..1, x first; matrices map output to input pixels.
+
+SampleMode = Literal["nearest", "bilinear", "bicubic"]
+SamplePadding = Literal["zeros", "border", "reflection"]
+
+def grid_sample_forward(
+    input: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def grid_sample_input_grad(
+    input_shape: Ints,
+    grad_output: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+) -> Array: ...
+def grid_sample_grid_grad(
+    input: Array,
+    grad_output: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+) -> Array: ...
+def warp_affine(
+    input: Array,
+    matrices: Array,
+    size: Ints,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    fill: Array | None,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+
 # ---- normalisation -------------------------------------------------------------------------------
 
 # `relu`: max(output, 0); then `gate` (2, C) is what the gradient needs of the forward pass, else
