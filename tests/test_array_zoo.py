@@ -18,6 +18,9 @@ SHAPE = (2, 5, 8, 9)
 RNG = np.random.default_rng(11)
 WEIGHT = RNG.integers(-3, 4, (7, 5, 3, 3)).astype(np.float32)
 UNPOOLED = RNG.integers(0, 16 * 18, SHAPE)
+# eighths of a pixel: exact sums
+GRID = (2 * RNG.integers(-9, 80, (2, 6, 7, 2)) / 8 + 1).astype(np.float32) / np.float32((9, 8)) - 1
+MATRICES = (RNG.integers(-8, 9, (2, 2, 3)) / 4).astype(np.float32)
 OPS = {
     "conv2d": lambda x: striate.conv2d(x, WEIGHT, padding=1, exact=True),
     "conv2d grouped": lambda x: striate.conv2d(x, WEIGHT[:5, :1], groups=5, exact=True),
@@ -40,7 +43,10 @@ OPS = {
     "global_avg_pool": lambda x: striate.global_avg_pool(x),
     "downsample": lambda x: striate.downsample(x, 2),
     "upsample_zeros": lambda x: striate.upsample_zeros(x, 2),
+    "grid_sample": lambda x: striate.grid_sample(x, GRID),
     "interpolate nearest": lambda x: striate.interpolate(x, size=(5, 20), mode="nearest"),
+    "interpolate area": lambda x: striate.interpolate(x, size=(4, 18), mode="area"),
+    "interpolate bicubic": lambda x: striate.interpolate(x, scale_factor=2, mode="bicubic"),
     "interpolate bilinear": lambda x: striate.interpolate(x, scale_factor=2, mode="bilinear"),
     "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), value=4.0),
     "pad reflect": lambda x: striate.pad(x, ((1, 2), (0, 3)), "reflect"),
@@ -56,6 +62,8 @@ OPS = {
     "channel_shuffle": lambda x: striate.channel_shuffle(x, 5),
     "unfold": lambda x: striate.unfold(x, 3, 1, 1, 2),
     "convolve": lambda x: striate.convolve(x, WEIGHT, padding="half", exact=True),
+    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), 4.0),
+    "warp_affine": lambda x: striate.warp_affine(x, MATRICES),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),
     "group_norm": lambda x: striate.group_norm(x, 5),
@@ -96,6 +104,7 @@ ROUNDED = {
     "softmax",
     "tanh",
 }
+ROUNDED = {"batch_norm", "grid_sample", "sigmoid", "tanh", "softmax", "log_softmax"}
 
 
 def image():

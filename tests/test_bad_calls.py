@@ -516,6 +516,103 @@ BAD_CALLS = {
         r"interpolate.*trilinear",
     ),
     "interpolate nothing": (lambda: striate.interpolate(a(1, 1, 0, 4), size=4), E, r"interpolate"),
+    "sample at points of another dtype": (
+        lambda: striate.grid_sample(image(), a(2, 3, 3, 2, dtype=f64)),
+        T,
+        r"grid_sample.*float32.*float64",
+    ),
+    "sample at points of three numbers": (
+        lambda: striate.grid_sample(image(), a(2, 3, 3, 3)),
+        E,
+        r"grid_sample: grid.*\(2, 3, 3, 3\)",
+    ),
+    "sample at the points of another batch": (
+        lambda: striate.grid_sample(image(), a(3, 3, 3, 2)),
+        E,
+        r"grid_sample: grid.*\(3, 3, 3, 2\)",
+    ),
+    "sample an image of no pixels": (
+        lambda: striate.grid_sample(a(2, 6, 0, 9), a(2, 3, 3, 2)),
+        E,
+        r"grid_sample.*\(2, 6, 0, 9\)",
+    ),
+    "sample in an unknown mode": (
+        lambda: striate.grid_sample(image(), a(2, 3, 3, 2), "linear"),
+        E,
+        r"grid_sample: mode.*'linear'",
+    ),
+    "sample with an unknown padding": (
+        lambda: striate.grid_sample(image(), a(2, 3, 3, 2), padding_mode="wrap"),
+        E,
+        r"grid_sample: padding_mode.*'wrap'",
+    ),
+    "sample a volume bicubically": (
+        lambda: striate.grid_sample(a(1, 1, 3, 3, 3), a(1, 2, 2, 2, 3), "bicubic"),
+        E,
+        r"grid_sample.*'bicubic'",
+    ),
+    "sample a signal": (
+        lambda: striate.grid_sample(a(1, 1, 3), a(1, 3, 1)),
+        E,
+        r"grid_sample.*\(1, 1, 3\)",
+    ),
+    "affine grid of another rank": (
+        lambda: striate.affine_grid(a(2, 2, 3), (2, 1, 3, 3, 3)),
+        E,
+        r"affine_grid: theta.*\(2, 3, 4\).*\(2, 2, 3\)",
+    ),
+    "affine grid of a negative size": (
+        lambda: striate.affine_grid(a(2, 2, 3), (2, 1, -3, 3)),
+        E,
+        r"affine_grid: size.*-3",
+    ),
+    "warp by too few matrices": (
+        lambda: striate.warp_affine(image(), a(1, 2, 3)),
+        E,
+        r"warp_affine: matrices.*\(2, 2, 3\).*\(1, 2, 3\)",
+    ),
+    "warp with another fill a channel": (
+        lambda: striate.warp_affine(image(), a(2, 2, 3), fill=(1.0, 2.0)),
+        E,
+        r"warp_affine: fill.*6 channels",
+    ),
+    "warp with fill at a border": (
+        lambda: striate.warp_affine(image(), a(2, 2, 3), padding_mode="border", fill=1.0),
+        E,
+        r"warp_affine: fill.*'border'",
+    ),
+    "warp a tensor": (
+        lambda: striate.warp_affine(striate.Tensor(image()), a(2, 2, 3)),
+        T,
+        r"warp_affine.*affine_grid",
+    ),
+    "interpolate an area to corners": (
+        lambda: resize(size=3, mode="area", align_corners=True),
+        E,
+        r"interpolate.*align_corners.*'area'",
+    ),
+    "interpolate nearest without aliases": (
+        lambda: resize(size=3, mode="nearest-exact", antialias=True),
+        E,
+        r"interpolate.*antialias.*'nearest-exact'",
+    ),
+    "interpolate to a size by a recomputed scale": (
+        lambda: resize(size=3, recompute_scale_factor=True),
+        E,
+        r"interpolate.*recompute_scale_factor.*size=3",
+    ),
+    "interpolate grad by a scale that the sizes belie": (
+        lambda: striate.interpolate_input_grad(
+            (2, 6, 9, 9), image(), scale_factor=1e-9, mode="linear", antialias=True
+        ),
+        E,
+        r"interpolate_input_grad.*antialias.*1e-09",
+    ),
+    "interpolate a volume bicubically": (
+        lambda: striate.interpolate(a(1, 1, 3, 3, 3), size=3, mode="bicubic"),
+        E,
+        r"interpolate.*'bicubic'",
+    ),
     "interpolate nearest to corners": (
         lambda: resize(size=4, mode="nearest", align_corners=True),
         E,

@@ -126,6 +126,11 @@ RESAMPLING = {
     "nearest by factor": lambda x: ops.interpolate(x, scale_factor=(0.5, 2.3)),
     "bilinear": lambda x: ops.interpolate(x, (8, 3), mode="bilinear"),
     "bilinear, corners": lambda x: ops.interpolate(x, (8, 3), mode="bilinear", align_corners=True),
+    "nearest-exact": lambda x: ops.interpolate(x, (7, 9), mode="nearest-exact"),
+    "area": lambda x: ops.interpolate(x, (3, 6), mode="area"),
+    "bicubic": lambda x: ops.interpolate(x, (8, 3), mode="bicubic"),
+    "bicubic, antialias": lambda x: ops.interpolate(x, (2, 9), mode="bicubic", antialias=True),
+    "bilinear, antialias": lambda x: ops.interpolate(x, (2, 3), mode="bilinear", antialias=True),
     "gradient of bilinear": lambda x: ops.interpolate_input_grad((1, 2, 3, 9), x, mode="bilinear"),
     "pad": lambda x: ops.pad(x, ((1, 0), (0, 2)), value=3.0),
     "crop": lambda x: ops.pad(x, ((-1, 2), (0, -1))),
@@ -154,7 +159,7 @@ def test_resampling(name):
 
 
 @pytest.mark.parametrize("rank", [1, 3])
-@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic", "area"])
 def test_interpolation_in_other_ranks(rank, mode):
     assert gradcheck(lambda x: ops.interpolate(x, 5, mode=mode), [leaf((1, 2, *(3,) * rank))])
 

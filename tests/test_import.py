@@ -50,6 +50,7 @@ ADDED = {
     "striate.ops.response_norm",
     "striate.ops.sigmoids",
     "striate.ops.softmax",
+    "striate.ops.sample",
     "striate.ops.threads",
     "striate.ops.unfold",
     "striate.ops.unpool",

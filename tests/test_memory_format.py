@@ -97,6 +97,7 @@ OPS = {
     "downsample": lambda x, **k: striate.downsample(x, 2, **k),
     "upsample_zeros": lambda x, **k: striate.upsample_zeros(x, 2, **k),
     "nearest": lambda x, **k: striate.interpolate(x, scale_factor=2, **k),
+    "bicubic": lambda x, **k: striate.interpolate(x, scale_factor=2, mode="bicubic", **k),
     "bilinear": lambda x, **k: striate.interpolate(x, scale_factor=2, mode="bilinear", **k),
     "pad": lambda x, **k: striate.pad(x, 1, **k),
     "pad reflect": lambda x, **k: striate.pad(x, 1, "reflect", **k),

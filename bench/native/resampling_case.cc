@@ -8,6 +8,8 @@
 namespace striate::bench {
 namespace {
 
+bool linear(const Request& r) { return r.alg == "linear"; }
+
 ResampleProblem problem_of(const Request& r) {
   const Problem& p = r.problem;
   std::vector<int64_t> input{p.mb, p.ic}, output;
@@ -20,19 +22,19 @@ ResampleProblem problem_of(const Request& r) {
                                 .input_shape = input,
                                 .output_size = output,
                                 .scale = nullptr,
-                                .linear = r.alg == "linear",
-                                .align_corners = false});
+                                .mode = linear(r) ? Resampling::linear : Resampling::nearest});
 }
 
 // Linear weights are whole multiples of 1 / (2 out / gcd(in, out)): exact in binary if that is a power of
 // two. Then sums of integers need as many bits more. 0 if it is none.
 double exact_terms(const ResampleProblem& p) {
   double terms = 1;
+  const bool linear = p.mode == Resampling::linear;
   for (const ResampleAxis& a : p.axis) {
     const int64_t divisor = a.out / std::gcd(a.in, a.out);
-    if (p.linear && !std::has_single_bit(static_cast<uint64_t>(divisor))) return 0;
+    if (linear && !std::has_single_bit(static_cast<uint64_t>(divisor))) return 0;
     const double reached = static_cast<double>(a.out) / static_cast<double>(a.in) + 2;  // outputs that read an input
-    terms *= reached * (p.linear ? 2 * static_cast<double>(divisor) : 1);
+    terms *= reached * (linear ? 2 * static_cast<double>(divisor) : 1);
   }
   return terms;
 }

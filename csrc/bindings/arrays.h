@@ -87,6 +87,7 @@ void bind_pointwise(py::module_& m);
 void bind_pool(py::module_& m);
 void bind_rearrange(py::module_& m);
 void bind_resample(py::module_& m);
+void bind_sample(py::module_& m);
 void bind_update(py::module_& m);
 
 }  // namespace striate::python

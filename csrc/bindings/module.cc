@@ -33,5 +33,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_pool(m);
   bind_rearrange(m);
   bind_resample(m);
+  bind_sample(m);
   bind_update(m);
 }

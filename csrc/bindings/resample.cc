@@ -43,15 +43,20 @@ py::array pad(const py::array& input, const Pairs& padding, double value, const 
   return place("pad", PlaceProblem::pad(dtype, x.dims(), padding, value), input, x, format, out);
 }
 
-bool is_linear(const char* op, const std::string& mode) {
-  if (mode != "nearest" && mode != "linear")
-    fail_value(op, ": mode must be 'nearest' or 'linear', got '", mode, "'");
-  return mode == "linear";
+Resampling mode_of(const char* op, const std::string& mode) {
+  constexpr std::pair<const char*, Resampling> names[] = {{"nearest", Resampling::nearest},
+                                                          {"nearest-exact", Resampling::nearest_exact},
+                                                          {"linear", Resampling::linear},
+                                                          {"cubic", Resampling::cubic},
+                                                          {"area", Resampling::area}};
+  for (const auto& [name, value] : names)
+    if (mode == name) return value;
+  fail_value(op, ": mode must be 'nearest', 'nearest-exact', 'linear', 'cubic' or 'area', got '", mode, "'");
 }
 
 py::array interpolate(const py::array& input, const Ints& output_size, const Scale& scale,
-                      const std::string& mode, bool align_corners, const Format& format,
-                      const py::object& out) {
+                      const std::string& mode, bool align_corners, bool antialias,
+                      const Format& format, const py::object& out) {
   constexpr const char* op = "interpolate";
   const DType dtype = common_dtype(op, {{"input", &input}});
   const TensorView x = view_of(op, "input", input);
@@ -60,8 +65,9 @@ py::array interpolate(const py::array& input, const Ints& output_size, const Sca
                                                    .input_shape = x.dims(),
                                                    .output_size = output_size,
                                                    .scale = scale ? &*scale : nullptr,
-                                                   .linear = is_linear(op, mode),
-                                                   .align_corners = align_corners});
+                                                   .mode = mode_of(op, mode),
+                                                   .align_corners = align_corners,
+                                                   .antialias = antialias});
   py::array result = result_array(op, out, p.output_shape(), dtype, format_for(op, x, format), {&input});
   const TensorView y = lift(view_of(op, "out", result));
   without_gil([&] { interpolate_forward(p, lift(x), y); });
@@ -69,8 +75,8 @@ py::array interpolate(const py::array& input, const Ints& output_size, const Sca
 }
 
 py::array interpolate_grad(const Ints& input_shape, const py::array& grad_output, const Scale& scale,
-                           const std::string& mode, bool align_corners, const Format& format,
-                           const py::object& out) {
+                           const std::string& mode, bool align_corners, bool antialias,
+                           const Format& format, const py::object& out) {
   constexpr const char* op = "interpolate_input_grad";
   const DType dtype = common_dtype(op, {{"grad_output", &grad_output}});
   const TensorView g = view_of(op, "grad_output", grad_output);
@@ -83,8 +89,9 @@ py::array interpolate_grad(const Ints& input_shape, const py::array& grad_output
                                                    .input_shape = input_shape,
                                                    .output_size = g.dims().subspan(2),
                                                    .scale = scale ? &*scale : nullptr,
-                                                   .linear = is_linear(op, mode),
-                                                   .align_corners = align_corners});
+                                                   .mode = mode_of(op, mode),
+                                                   .align_corners = align_corners,
+                                                   .antialias = antialias});
   py::array result = result_array(op, out, input_shape, dtype, format_for(op, g, format), {&grad_output});
   const TensorView dx = lift(view_of(op, "out", result));
   without_gil([&] { interpolate_input_grad(p, lift(g), dx); });

@@ -1,13 +1,13 @@
 #include "ops/resample.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/cpu.h"
 #include "base/parallel.h"
 #include "base/scratch.h"
 #include "kernels/resample/reference.h"
 #include "kernels/resample/resample.h"
+#include "ops/resample_matrix.h"
 
 namespace striate {
 namespace {
@@ -31,65 +31,7 @@ constexpr PlanRow<Algorithm, const TensorView&, const TensorView&> kRows[] = {
 };
 constexpr const char* kOp = "resampling";
 
-// ---- matrices -----------------------------------------------------------------------------------------
-
-template <class T>
-struct SparseMatrix {
-  int64_t in = 0, out = 0;
-  std::vector<int32_t> begin, index;
-  std::vector<T> weight;
-
-  resample::Matrix<T> view() const { return {in, out, begin.data(), index.data(), weight.data()}; }
-  int64_t most_taps() const {
-    int64_t most = 0;
-    for (size_t o = 0; o + 1 < begin.size(); ++o) most = std::max<int64_t>(most, begin[o + 1] - begin[o]);
-    return most;
-  }
-};
-
-template <class T>
-SparseMatrix<T> matrix_of(const ResampleAxis& axis, bool linear, bool align_corners) {
-  SparseMatrix<T> m{.in = axis.in, .out = axis.out, .begin = {0}, .index = {}, .weight = {}};
-  const auto in = static_cast<double>(axis.in), out = static_cast<double>(axis.out);
-  const double step = axis.scale > 0 ? 1 / axis.scale : in / out;
-  const double corner_step = axis.out > 1 ? (in - 1) / (out - 1) : 0;
-  const auto tap = [&](double position, double weight) {
-    if (weight == 0) return;  // an infinite element must not leak through it
-    m.index.push_back(static_cast<int32_t>(position));
-    m.weight.push_back(static_cast<T>(weight));
-  };
-  for (int64_t o = 0; o < axis.out; ++o) {
-    const auto position = static_cast<double>(o);
-    if (!linear) {
-      tap(std::min(std::floor(position * step), in - 1), 1);
-    } else {
-      const double at =
-          align_corners ? position * corner_step : std::max((position + 0.5) * step - 0.5, 0.0);
-      const double left = std::min(std::floor(at), in - 1);
-      const double fraction = left == in - 1 ? 0 : at - left;
-      tap(left, 1 - fraction);
-      tap(left + 1, fraction);
-    }
-    m.begin.push_back(static_cast<int32_t>(m.index.size()));
-  }
-  return m;
-}
-
-template <class T>
-SparseMatrix<T> transpose(const SparseMatrix<T>& m) {
-  SparseMatrix<T> t{.in = m.out, .out = m.in, .begin = {}, .index = m.index, .weight = m.weight};
-  t.begin.assign(static_cast<size_t>(m.in) + 1, 0);
-  for (const int32_t i : m.index) ++t.begin[static_cast<size_t>(i) + 1];
-  for (size_t i = 1; i < t.begin.size(); ++i) t.begin[i] += t.begin[i - 1];
-  std::vector<int32_t> next(t.begin.begin(), t.begin.end() - 1);
-  for (size_t o = 0; o < static_cast<size_t>(m.out); ++o)
-    for (auto e = static_cast<size_t>(m.begin[o]); e < static_cast<size_t>(m.begin[o + 1]); ++e) {
-      const auto to = static_cast<size_t>(next[static_cast<size_t>(m.index[e])]++);
-      t.index[to] = static_cast<int32_t>(o);
-      t.weight[to] = m.weight[e];
-    }
-  return t;
-}
+// ---- repeating rows ------------------------------------------------------------------------------------
 
 // Whether row `later` is row `row` moved by `shift` columns.
 template <class T>
@@ -160,7 +102,8 @@ void apply(const Matrices<T>& m, const TensorView& input, const TensorView& outp
     a.out_stride[i] = output.stride[i];
   }
   a.c = input.shape[kC];
-  for (size_t i = 0; i < 3; ++i) a.axis[i] = m[i].view();
+  for (size_t i = 0; i < 3; ++i)
+    a.axis[i] = {m[i].in, m[i].out, m[i].begin.data(), m[i].index.data(), m[i].weight.data()};
   find_inner(m[2], a);
   a.width_first = m[2].out > m[2].in && input.stride[kW] == 1 && has_close_taps(m[0]) && has_close_taps(m[1]);
 
@@ -187,7 +130,7 @@ void run(const ResampleProblem& p, const TensorView& from, const TensorView& to,
          const char* force) {
   Matrices<T> m;
   for (size_t i = 0; i < 3; ++i) {
-    m[i] = matrix_of<T>(p.axis[i], p.linear, p.align_corners);
+    m[i] = resample_matrix<T>(p, p.axis[i]);
     if (gradient) m[i] = transpose(m[i]);
   }
   apply(m, from, to, force);

@@ -2,10 +2,14 @@
 // float64; the gradient walks the transposed matrices, so it is the exact adjoint.
 //
 // Output pixel o reads, as in PyTorch, the input at
-//     nearest                 floor(o * step)
-//     linear                  max((o + 1/2) * step - 1/2, 0)
-//     linear, align_corners   o * (in - 1) / (out - 1)
-// where step is 1 / scale if a scale is given, else in / out. Taps past the far end are the last element.
+//     nearest         floor(o * step)
+//     nearest_exact   floor((o + 1/2) * step)
+//     linear          max((o + 1/2) * step - 1/2, 0), two taps
+//     cubic           (o + 1/2) * step - 1/2, four taps of Keys' cubic
+//     area            the mean of the elements that [o, o + 1) * in / out touches
+// where step is 1 / scale if a scale is given, else in / out; linear and cubic with align_corners read at
+// o * (in - 1) / (out - 1). Taps past an end are the last element. With antialias, linear and cubic are
+// filters as wide as a step above 1.
 #pragma once
 
 #include <array>
@@ -19,6 +23,8 @@
 
 namespace striate {
 
+enum class Resampling : uint8_t { nearest, nearest_exact, linear, cubic, area };
+
 struct ResampleAxis {
   int64_t in = 1, out = 1;
   double scale = 0;  // 0: out / in
@@ -29,7 +35,8 @@ struct ResampleProblem {
   int rank = 2;  // spatial axes of the call: 1, 2 or 3
   int64_t n = 0, c = 0;
   std::array<ResampleAxis, 3> axis;  // d, h, w
-  bool linear = false, align_corners = false;
+  Resampling mode = Resampling::nearest;
+  bool align_corners = false, antialias = false;
 
   std::vector<int64_t> input_shape() const;  // (n, c, spatial...), with the call's rank
   std::vector<int64_t> output_shape() const;
@@ -39,7 +46,8 @@ struct ResampleProblem {
     DType dtype;
     std::span<const int64_t> input_shape, output_size;
     const std::vector<double>* scale;  // null: from the sizes
-    bool linear, align_corners;
+    Resampling mode;
+    bool align_corners = false, antialias = false;
   };
   /// ValueError that names the op, the values and the rule.
   static ResampleProblem make(const Arguments& arguments);

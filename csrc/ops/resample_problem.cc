@@ -18,7 +18,7 @@ std::vector<int64_t> ResampleProblem::input_shape() const { return shape_of(*thi
 std::vector<int64_t> ResampleProblem::output_shape() const { return shape_of(*this, &ResampleAxis::out); }
 
 ResampleProblem ResampleProblem::make(const Arguments& a) {
-  constexpr int64_t kLargestExtent = std::numeric_limits<int32_t>::max() / 4;  // of 32-bit tables, 2 taps
+  constexpr int64_t kLargestExtent = std::numeric_limits<int32_t>::max() / 16;  // of 32-bit tables
   if (a.input_shape.size() < 3 || a.input_shape.size() > 5)
     fail_value(a.op, ": input must have 3 to 5 axes (N, C, spatial), got ", tuple_text(a.input_shape));
   const size_t rank = a.input_shape.size() - 2;
@@ -28,15 +28,18 @@ ResampleProblem ResampleProblem::make(const Arguments& a) {
   if (a.scale && a.scale->size() != rank)
     fail_value(a.op, ": scale_factor must have an entry for each of the ", rank, " spatial axes, got ",
                a.scale->size());
-  if (a.align_corners && !a.linear)
-    fail_value(a.op, ": align_corners has no meaning with mode='nearest'");
+  const bool smooth = a.mode == Resampling::linear || a.mode == Resampling::cubic;
+  if (a.align_corners && !smooth)
+    fail_value(a.op, ": align_corners has a meaning in the linear and cubic modes only");
+  if (a.antialias && !smooth) fail_value(a.op, ": antialias has a meaning in the linear and cubic modes only");
   ResampleProblem p;
   p.dtype = a.dtype;
   p.rank = static_cast<int>(rank);
   p.n = a.input_shape[0];
   p.c = a.input_shape[1];
-  p.linear = a.linear;
+  p.mode = a.mode;
   p.align_corners = a.align_corners;
+  p.antialias = a.antialias;
   if (p.n < 0 || p.c < 0)
     fail_value(a.op, ": input shape must not be negative, got ", tuple_text(a.input_shape));
   for (size_t i = 0; i < rank; ++i) {
@@ -48,13 +51,17 @@ ResampleProblem ResampleProblem::make(const Arguments& a) {
                  tuple_text(a.input_shape));
     if (axis.out < 1) fail_value(a.op, ": size must be positive, got ", tuple_text(a.output_size));
     if (axis.in > kLargestExtent || axis.out > kLargestExtent)
-      fail_value(a.op, ": sizes must be below 2^29 along an axis, got ", tuple_text(a.input_shape),
+      fail_value(a.op, ": sizes must be below 2^27 along an axis, got ", tuple_text(a.input_shape),
                  " and size ", tuple_text(a.output_size));
     if (!a.scale) continue;
     axis.scale = (*a.scale)[i];
     if (!(axis.scale > 0) || std::isinf(axis.scale) || std::isinf(1 / axis.scale))
       fail_value(a.op, ": scale_factor must be positive and finite, and so must 1 / scale_factor, got ",
                  axis.scale);
+    // A filter is as wide as the step, so a scale that the sizes belie could ask for any number of taps.
+    if (a.antialias && std::floor(static_cast<double>(axis.in) * axis.scale) != static_cast<double>(axis.out))
+      fail_value(a.op, ": antialias needs size floor(", axis.in, " * scale_factor), got ", axis.out,
+                 " with scale_factor ", axis.scale);
   }
   checked_product(a.input_shape, a.op, "input");
   checked_product(p.output_shape(), a.op, "output");

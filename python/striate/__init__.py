@@ -31,6 +31,7 @@ from .ops import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
     add_relu,
+    affine_grid,
     avg_pool1d,
     avg_pool1d_input_grad,
     avg_pool2d,
@@ -77,6 +78,7 @@ from .ops import (
     hardswish,
     huber_loss,
     instance_norm,
+    grid_sample,
     interpolate,
     interpolate_input_grad,
     kl_div,
@@ -129,6 +131,7 @@ from .ops import (
     weighted_pool1d,
     weighted_pool2d,
     weighted_pool3d,
+    warp_affine,
 )
 
 _LAZY = ("cli", "data", "models", "nn", "optim", "training", "viz")
@@ -144,6 +147,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add_relu",
+    "affine_grid",
     "autograd",
     "avg_pool1d",
     "avg_pool1d_input_grad",
@@ -199,6 +203,7 @@ __all__ = [
     "hardswish",
     "huber_loss",
     "instance_norm",
+    "grid_sample",
     "interpolate",
     "interpolate_input_grad",
     "kl_div",
@@ -263,6 +268,7 @@ __all__ = [
     "weighted_pool1d",
     "weighted_pool2d",
     "weighted_pool3d",
+    "warp_affine",
 ]
 
 

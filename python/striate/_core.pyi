@@ -302,12 +302,16 @@ def upsample_zeros(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+
+InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+
 def interpolate_forward(
     input: Array,
     output_size: Ints,
     scale: Sequence[float] | None,
-    mode: Literal["nearest", "linear"],
+    mode: InterpolationMode,
     align_corners: bool,
+    antialias: bool,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
@@ -315,8 +319,9 @@ def interpolate_input_grad(
     input_shape: Ints,
     grad_output: Array,
     scale: Sequence[float] | None,
-    mode: Literal["nearest", "linear"],
+    mode: InterpolationMode,
     align_corners: bool,
+    antialias: bool,
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
@@ -327,6 +332,49 @@ def pad(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...  # a negative pad crops: the gradient of a pad is the pad of the opposite sign
+
+# ---- sampling ------------------------------------------------------------------------------------
+# Grids are (N, spatial..., rank) of points in -1..1, x first; matrices map output to input pixels.
+
+SampleMode = Literal["nearest", "bilinear", "bicubic"]
+SamplePadding = Literal["zeros", "border", "reflection"]
+
+def grid_sample_forward(
+    input: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
+def grid_sample_input_grad(
+    input_shape: Ints,
+    grad_output: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+    memory_format: MemoryFormat | None,
+) -> Array: ...
+def grid_sample_grid_grad(
+    input: Array,
+    grad_output: Array,
+    grid: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    align_corners: bool,
+) -> Array: ...
+def warp_affine(
+    input: Array,
+    matrices: Array,
+    size: Ints,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    fill: Array | None,
+    memory_format: MemoryFormat | None,
+    out: Array | None,
+) -> Array: ...
 
 # ---- normalisation -------------------------------------------------------------------------------
 

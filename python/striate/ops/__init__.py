@@ -85,6 +85,7 @@ from .resample import downsample, interpolate, interpolate_input_grad, pad, upsa
 from .response_norm import local_response_norm, normalize
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
 from .softmax import log_softmax, softmax
+from .sample import affine_grid, grid_sample, warp_affine
 from .threads import get_num_threads, num_threads, set_num_threads
 from .unfold import (
     fold,
@@ -111,6 +112,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "add_relu",
+    "affine_grid",
     "avg_pool1d",
     "avg_pool1d_input_grad",
     "avg_pool2d",
@@ -157,6 +159,7 @@ __all__ = [
     "hardswish",
     "huber_loss",
     "instance_norm",
+    "grid_sample",
     "interpolate",
     "interpolate_input_grad",
     "kl_div",
@@ -209,4 +212,5 @@ __all__ = [
     "weighted_pool1d",
     "weighted_pool2d",
     "weighted_pool3d",
+    "warp_affine",
 ]

@@ -21,8 +21,22 @@ from .arguments import (
     sizes,
 )
 
-How = tuple["tuple[float, ...] | None", Literal["nearest", "linear"], bool]
-_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+Mode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+How = tuple["tuple[float, ...] | None", Mode, bool, bool]
+
+# What each mode is called: a name for any rank, and PyTorch's for one rank.
+_MODES: dict[str, Mode] = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest-exact",
+    "area": "area",
+    "linear": "linear",
+    "cubic": "cubic",
+}
+_MODES_OF_RANK: dict[int, dict[str, Mode]] = {
+    1: {},
+    2: {"bilinear": "linear", "bicubic": "cubic"},
+    3: {"trilinear": "linear"},
+}
 
 
 @primitive
@@ -37,7 +51,7 @@ def _upsample_zeros(input: Any, factor: Any, size: Any, memory_format: Any, out:
 
 @primitive
 def _interpolate(input: Any, size: Any, how: How, memory_format: Any, out: Any) -> Any:
-    """`how` is (scale, mode, align_corners)."""
+    """`how` is (scale, mode, align_corners, antialias)."""
     return _core.interpolate_forward(input, size, *how, memory_format, out)
 
 
@@ -144,15 +158,19 @@ def upsample_zeros(
     return _upsample_zeros(input, factor, size, memory_format, destination(op, out, input))
 
 
-def _interpolation(op: str, rank: int, scale: Any, mode: str, align_corners: bool) -> How:
-    """(scale, mode, align_corners) as `_core` takes them."""
-    if mode not in ("nearest", "linear", _LINEAR[rank]):
+def _interpolation(
+    op: str, rank: int, scale: Any, mode: Any, align_corners: Any, antialias: Any
+) -> How:
+    """(scale, mode, align_corners, antialias) as `_core` takes them."""
+    names = _MODES | _MODES_OF_RANK[rank]
+    if not isinstance(mode, str) or mode not in names:
+        *most, last = map(repr, names)
         raise ValueError(
-            f"{op}: mode must be 'nearest' or, with {rank} spatial axes, {_LINEAR[rank]!r}, "
-            f"got {mode!r}"
+            f"{op}: mode must be {', '.join(most)} or {last} with {rank} spatial axes, got {mode!r}"
         )
-    if align_corners and mode == "nearest":
-        raise ValueError(f"{op}: align_corners has no meaning with mode='nearest'")
+    for name, value in (("align_corners", align_corners), ("antialias", antialias)):
+        if value and names[mode] not in ("linear", "cubic"):
+            raise ValueError(f"{op}: {name} has no meaning with mode={mode!r}")
     if scale is not None:
         given = tuple(scale) if np.iterable(scale) else (scale,) * rank
         scale = tuple(real(op, "scale_factor", factor) for factor in given)
@@ -164,7 +182,7 @@ def _interpolation(op: str, rank: int, scale: Any, mode: str, align_corners: boo
             raise ValueError(f"{op}: scale_factor must be positive and finite, got {scale}")
         if not all(1.0 / s < np.inf for s in scale):  # what positions are multiplied by
             raise ValueError(f"{op}: scale_factor must have a finite reciprocal, got {scale}")
-    return scale, "nearest" if mode == "nearest" else "linear", bool(align_corners)
+    return scale, names[mode], bool(align_corners), bool(antialias)
 
 
 def interpolate(
@@ -172,26 +190,41 @@ def interpolate(
     size: Any = None,
     scale_factor: Any = None,
     mode: str = "nearest",
-    align_corners: bool = False,
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
     *,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
-    """Resize images by nearest neighbour or (bi-, tri-)linear interpolation, as PyTorch does.
+    """Resize images: every axis of n pixels becomes one of m, its step being r = n / m.
 
-    Output pixel i reads the input at ``floor(i / scale)`` (nearest), at ``(i + 1/2) / scale - 1/2``
-    clamped to the image (linear), or at ``i * (n - 1) / (m - 1)`` (linear with `align_corners`).
+    Pixel i of the result, along each axis in turn, is
+
+    - nearest: pixel ``floor(i r)``; nearest-exact: pixel ``floor((i + 1/2) r)``;
+    - linear: between the two pixels around ``(i + 1/2) r - 1/2``, clamped to the image;
+    - cubic: Keys' cubic (sharpness -3/4) over the four pixels around that point, where pixels past
+      an end repeat the last one;
+    - area: the mean of the pixels that ``[i r, (i + 1) r)`` touches, as adaptive average pooling.
 
     Parameters
     ----------
     input : array_like or Tensor, shape (N, C, spatial...), float32 or float64
     size : int or one int a spatial axis
     scale_factor : float or one float a spatial axis
-        Exactly one of `size` and `scale_factor`; the size is then floor(n * scale_factor).
-    mode : {"nearest", "linear", "bilinear", "trilinear"}
-        The last two are names of "linear" for two and three spatial axes.
-    align_corners : bool
-        Whether the centres (True) or the outer edges (False) of the corner pixels stay in place.
+        Exactly one of `size` and `scale_factor`; the size is then floor(n * scale_factor) and the
+        step r is 1 / scale_factor (but n / m in mode "area").
+    mode : {"nearest", "nearest-exact", "area", "linear", "cubic", ...}
+        "bilinear", "trilinear" and "bicubic" are names of "linear" and "cubic" for two, three and
+        two spatial axes.
+    align_corners : bool, optional
+        For linear and cubic: whether the centres (True) or the outer edges of the corner pixels
+        stay in place; then the points are ``i (n - 1) / (m - 1)``.
+    recompute_scale_factor : bool, optional
+        Take n / m as the step even where `scale_factor` is given.
+    antialias : bool
+        For linear and cubic: where r > 1 widen the filter to r pixels, so that it averages all that
+        an output pixel covers (the cubic then has sharpness -1/2, as Pillow's).
     memory_format, out
         As for `conv2d`.
 
@@ -202,7 +235,8 @@ def interpolate(
     Raises
     ------
     TypeError, ValueError
-        Another dtype, rank or mode; both or neither of size and scale_factor; an empty result.
+        Another dtype, rank or mode; both or neither of size and scale_factor; align_corners or
+        antialias in a mode that has none; an empty result.
 
     References
     ----------
@@ -212,13 +246,17 @@ def interpolate(
     input, rank = image(op, "input", input)
     if (size is None) == (scale_factor is None):
         raise ValueError(f"{op}: give one of size and scale_factor, got {size}, {scale_factor}")
-    how = _interpolation(op, rank, scale_factor, mode, align_corners)
+    if recompute_scale_factor and size is not None:
+        raise ValueError(f"{op}: recompute_scale_factor has no meaning with size={size}")
+    how = _interpolation(op, rank, scale_factor, mode, align_corners, antialias)
     scale = how[0]
     if scale is not None:
         exact = [n * s for n, s in zip(input.shape[2:], scale, strict=True)]
         if not all(n < 2.0**63 for n in exact):
             raise ValueError(f"{op}: scale_factor {scale} gives a size that does not fit 64 bits")
         size = [int(np.floor(n)) for n in exact]
+        if recompute_scale_factor:
+            how = (None, *how[1:])
     size = per_axis(op, "size", size, rank)
     memory_format = memory_format_of(op, memory_format)
     return _interpolate(input, size, how, memory_format, destination(op, out, input))
@@ -229,20 +267,21 @@ def interpolate_input_grad(
     grad_output: Any,
     scale_factor: Any = None,
     mode: str = "nearest",
-    align_corners: bool = False,
+    align_corners: bool | None = None,
+    antialias: bool = False,
     *,
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
     """Gradient of `interpolate`, its exact transpose: of shape `input_shape`.
 
-    `scale_factor`, `mode` and `align_corners` are those of the call to `interpolate`; the output's
-    size is that of `grad_output`.
+    `scale_factor` (None if it was recomputed), `mode`, `align_corners` and `antialias` are those of
+    the call to `interpolate`; the output's size is that of `grad_output`.
     """
     op = "interpolate_input_grad"
     input_shape = sizes(op, "input_shape", input_shape)
     grad_output, rank = image(op, "grad_output", grad_output)
-    how = _interpolation(op, rank, scale_factor, mode, align_corners)
+    how = _interpolation(op, rank, scale_factor, mode, align_corners, antialias)
     memory_format = memory_format_of(op, memory_format)
     out = destination(op, out, grad_output)
     return _interpolate_grad(input_shape, grad_output, how, memory_format, out)
