@@ -1,4 +1,4 @@
-"""The network of Lecture 003 beside PyTorch's: the same losses, step by step, from the same weights."""
+"""The network of Lecture 003 beside PyTorch: the same losses from the same weights."""
 
 import sys
 from pathlib import Path
