@@ -159,7 +159,7 @@ def test_the_log_is_the_history_as_lines_of_json(tmp_path):
     _, history = scripted([3, 2, 1], JsonLog(path, {"seed": 7}), Read())
     about, *records = map(json.loads, path.read_text().splitlines())
     assert about == {"seed": 7}
-    assert History.from_list(records) == history
+    assert History.from_list(records) == History.read(path) == history
     assert lines == [2, 3, 4]
 
 

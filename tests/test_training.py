@@ -258,9 +258,19 @@ def test_picture_draws_what_was_recorded(tmp_path, tested, lines):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_picture_of_several_runs_with_validation():
+    pytest.importorskip("matplotlib")
+    record = EpochRecord(1, 0.5, None, None, None, 1.0, validation_loss=0.6)
+    left, right = plot_history([History([record]), History([record])]).axes
+    assert [line.get_ydata()[0] for line in left.lines] == [0.5, 0.5, 0.6, 0.6]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["train", "validation"]
+    assert len(right.lines) == 0
+
+
 def test_picture_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no epochs"):
-        plot_history(History())
+    for nothing in (History(), [], [finished(1), History()]):
+        with pytest.raises(ValueError, match="no epochs"):
+            plot_history(nothing)
 
 
 def test_picture_names_the_extra_where_matplotlib_is_missing(monkeypatch):

@@ -77,7 +77,8 @@ class EarlyStopping(Callback):
     min_delta
         Better means better by more than this.
     restore_best
-        Put the weights and buffers of the best epoch back when training ends.
+        Put the weights and buffers of the best epoch back when training ends; a checkpoint keeps
+        them beside those of the last one.
 
     Attributes
     ----------
@@ -189,7 +190,7 @@ class JsonLog(Callback):
     path
         Replaced after every epoch, so that a resumed run leaves the same file as one in one go.
     about
-        What goes on the first line: the settings of the run.
+        What goes on the first line: the settings of the run. `History.read` skips it.
     """
 
     def __init__(

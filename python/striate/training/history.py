@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -41,6 +44,12 @@ class History:
     def as_list(self) -> list[dict[str, Any]]:
         """Plain dicts, ready for JSON."""
         return [asdict(record) for record in self.epochs]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> History:
+        """The records in a file that `JsonLog` wrote."""
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        return cls.from_list(line for line in lines if "epoch" in line)
 
     @classmethod
     def from_list(cls, records: Iterable[Mapping[str, Any]]) -> History:
