@@ -263,11 +263,21 @@ def test_the_forger_can_write_a_good_file_too(path):
     assert load_checkpoint(path).epoch == 7
 
 
+def test_a_model_without_an_architecture_is_built_by_its_author(path):
+    save_checkpoint(path, example(architecture=None, classes=(), normalize=None))
+    loaded = load_checkpoint(path)
+    assert (loaded.architecture, loaded.classes, loaded.normalize) == (None, (), None)
+    assert loaded.state.keys() == example().state.keys()
+    with pytest.raises(CheckpointError, match="names no architecture") as caught:
+        loaded.model()
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"architecture": "os.system"}, "unknown architecture 'os.system'"),
-        ({"architecture": None}, "unknown architecture None"),
+        ({"architecture": 1}, "unknown architecture 1"),
         ({"architecture": ["fashion_cnn"]}, "not a valid checkpoint"),
         ({"classes": 3}, "list of names"),
         ({"classes": []}, "list of names"),

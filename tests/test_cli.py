@@ -67,6 +67,12 @@ def failure(done, code=1):
     return done.stderr
 
 
+def failure_after_text(done):
+    """As `failure`, where lines of progress came first."""
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """One small training run: (its completed process, its output folder)."""
@@ -135,12 +141,16 @@ def test_train_leaves_a_checkpoint_and_a_picture(trained):
     _, folder = trained
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.safetensors",
+        "log.jsonl",
         "training-curve.png",
     ]
     checkpoint = load_checkpoint(folder / "checkpoint.safetensors")
     assert checkpoint.epoch == 2
     assert checkpoint.classes == FASHION_MNIST_CLASSES
-    assert set(checkpoint.training) == {"optimizer", "schedule", "loader"}
+    assert checkpoint.training["settings"]["seed"] == 0
+    settings, *epochs = map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+    assert settings == checkpoint.training["settings"]
+    assert epochs == checkpoint.training["history"]
     with Image.open(folder / "training-curve.png") as picture:
         assert picture.format == "PNG"
 
@@ -155,7 +165,7 @@ def test_train_as_json(tmp_path):
     assert (result["train_images"], result["test_images"]) == (60, 60)
     assert [record["epoch"] for record in result["epochs"]] == [1, 2]
     keys = {"epoch", "loss", "accuracy", "test_loss", "test_accuracy", "seconds"}
-    assert all(set(record) == keys for record in result["epochs"])
+    assert all(keys <= set(record) for record in result["epochs"])
     assert result["test_accuracy"] == result["epochs"][-1]["test_accuracy"]
     confusion = np.array(result["confusion"])
     assert confusion.shape == (10, 10) and confusion.sum() == 60
@@ -174,13 +184,47 @@ def test_quiet_leaves_only_the_result(tmp_path):
     assert json.loads(done.stdout) and done.stderr == ""
 
 
+def without_the_clock(path):
+    """A checkpoint but for the seconds that training took."""
+    checkpoint = load_checkpoint(path)
+    training = dict(checkpoint.training)
+    training["running"] = {**training["running"], "seconds": 0.0}
+    training["history"] = [{**record, "seconds": 0.0} for record in training["history"]]
+    return {**checkpoint.state, "training": training}
+
+
+def same(one, other):
+    try:
+        np.testing.assert_equal(one, other)
+    except AssertionError:
+        return False
+    return True
+
+
 def test_the_seed_decides_everything_and_the_threads_nothing(trained, tmp_path):
-    _, folder = trained
-    first = (folder / "checkpoint.safetensors").read_bytes()
+    first = without_the_clock(trained[1] / "checkpoint.safetensors")
     for name, options in (("same", ["--threads", 1]), ("other", ["--seed", 1])):
         assert call(*SMALL, *options, "--output", tmp_path / name).returncode == 0
-        again = (tmp_path / name / "checkpoint.safetensors").read_bytes()
-        assert (again == first) is (name == "same")
+        again = without_the_clock(tmp_path / name / "checkpoint.safetensors")
+        assert same(again, first) is (name == "same")
+
+
+def test_resume_goes_on_where_a_killed_run_was(trained, tmp_path):
+    """Killed once a save in mid-epoch is there; then resumed to the same weights."""
+    options = (*SMALL, "--save-every", "1", "--output", tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with subprocess.Popen(command(*options), stdout=subprocess.DEVNULL) as process:
+        while not path.exists():
+            time.sleep(0.01)
+        process.kill()
+    left = load_checkpoint(path)
+    done = call(*options, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert f"resumed: {path} holds epoch {left.epoch}" in done.stdout
+    first = without_the_clock(trained[1] / "checkpoint.safetensors")
+    assert same(without_the_clock(path), first)
+    again = call(*options, "--resume", "--seed", "1")
+    assert f"error: {path} is of another run: it has seed 0, not 1" in failure_after_text(again)
 
 
 def test_train_on_a_folder_that_lacks_the_data(tmp_path):
@@ -210,7 +254,7 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(tmp_path):
     )
     assert "File too large" in failure(done)
     assert path.read_bytes() == b"the previous one"
-    assert list(tmp_path.iterdir()) == [path]
+    assert {path.name for path in tmp_path.iterdir()} == {path.name, "log.jsonl"}
 
 
 # ---- terminal ----------------------------------------------------------------------------------
@@ -280,7 +324,7 @@ def test_ctrl_c_leaves_the_last_finished_epoch(tmp_path):
     assert epoch >= 1
     expected = f"striate: interrupted; {tmp_path}/checkpoint.safetensors holds epoch {epoch}\n"
     assert errors == expected
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors", "log.jsonl"}
 
 
 def test_ctrl_c_in_the_first_epoch_leaves_nothing(tmp_path):

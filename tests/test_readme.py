@@ -1,4 +1,4 @@
-"""The README's Python examples run as printed."""
+"""The Python code in README and training guide runs as printed."""
 
 import re
 import subprocess
@@ -24,3 +24,19 @@ def test_an_example_runs(example, expected):
     )
     assert done.returncode == 0, done.stderr
     assert re.search(expected, done.stdout)
+
+
+def test_the_training_guide_runs_from_top_to_bottom(tmp_path):
+    guide = (Path(__file__).parent.parent / "docs" / "training.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.split()
+    assert float(first) > 0.5 and float(last) > 0.7, done.stdout
+    assert (tmp_path / "run.safetensors").exists()

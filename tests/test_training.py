@@ -8,6 +8,7 @@ from striate import nn, optim
 from striate.data import ArrayDataset, DataLoader
 from striate.models import ARCHITECTURES, create_model, fashion_cnn
 from striate.training import (
+    Callback,
     EpochRecord,
     History,
     MissingExtraError,
@@ -48,11 +49,37 @@ class Setup:
         return {name: np.array(value) for name, value in self.model.state_dict().items()}
 
 
+class Calls(Callback):
+    """Write down every call, with a look at the loop."""
+
+    def __init__(self):
+        self.made = []
+
+    def on_fit_start(self, loop):
+        self.made.append(("fit start", loop.epoch, loop.batch))
+
+    def on_gradients(self, loop):
+        assert all(parameter.grad is not None for parameter in loop.model.parameters())
+        self.made.append(("gradients", loop.epoch, loop.batch))
+
+    def on_batch_end(self, loop):
+        self.made.append(("batch", loop.epoch, loop.batch))
+
+    def on_epoch_end(self, loop, record):
+        assert loop.history.epochs[-1] is record
+        self.made.append(("epoch", record.epoch))
+
+    def on_fit_end(self, loop):
+        self.made.append(("fit end",))
+
+    def close(self):
+        self.made.append(("close",))
+
+
 def test_fit_learns_and_keeps_a_record_of_every_epoch():
-    setup, told = Setup(), []
-    history = setup.fit(on_epoch=told.append)
+    setup, calls = Setup(), Calls()
+    history = setup.fit(callbacks=[calls])
     assert history.column("epoch") == [1, 2, 3]
-    assert told == history.epochs
     assert history.epochs[-1].loss < history.epochs[0].loss
     assert history.epochs[-1].test_accuracy > 0.95
     assert all(seconds > 0 for seconds in history.column("seconds"))
@@ -69,10 +96,30 @@ def test_fit_reports_means_over_examples():
     assert record.test_loss is record.test_accuracy is None
 
 
-def test_fit_counts_batches():
-    setup, seen = Setup(epochs=2), []
-    setup.fit(on_batch=lambda batch, batches: seen.append((batch, batches)))
-    assert seen == [(batch, 8) for _ in range(2) for batch in range(1, 9)]
+def test_callbacks_are_told_of_every_step_in_order():
+    setup, calls = Setup(epochs=2), Calls()
+    setup.fit(callbacks=[calls])
+    expected = [("fit start", 1, 0)]
+    for epoch in (1, 2):
+        for batch in range(8):
+            expected += [("gradients", epoch, batch), ("batch", epoch, batch + 1)]
+        expected.append(("epoch", epoch))
+    assert calls.made == [*expected, ("fit end",), ("close",)]
+
+
+def test_callbacks_are_closed_after_an_exception_too():
+    class Stop(Exception):
+        pass
+
+    class Breaks(Callback):
+        def on_batch_end(self, loop):
+            raise Stop
+
+    calls, late = Calls(), Calls()
+    with pytest.raises(Stop):
+        Setup().fit(callbacks=[calls, Breaks(), late])
+    assert calls.made[-1] == ("close",) and ("fit end",) not in calls.made
+    assert late.made == [("fit start", 1, 0), ("gradients", 1, 0), ("close",)]
 
 
 def test_fit_repeats_itself_bit_for_bit():
@@ -83,32 +130,6 @@ def test_fit_repeats_itself_bit_for_bit():
         runs.append(setup.weights())
     for name, value in runs[0].items():
         assert np.array_equal(value, runs[1][name])
-
-
-def test_fit_goes_on_after_a_stop_bit_for_bit():
-    whole = Setup()
-    whole.fit()
-
-    class Stop(Exception):
-        pass
-
-    def stop(batch, batches):
-        if len(history) == 1 and batch == 5:
-            raise Stop
-
-    history, broken = History(), Setup()
-    with pytest.raises(Stop):
-        broken.fit(history=history, on_batch=stop)
-    resumed = Setup()
-    resumed.model.load_state_dict(broken.weights())
-    resumed.optimizer.load_state_dict(broken.optimizer.state_dict())
-    resumed.schedule.load_state_dict(broken.schedule.state_dict())
-    resumed.train.load_state_dict(broken.train.state_dict())
-    resumed.fit(history=history)
-
-    assert history.column("epoch") == [1, 2, 3]
-    for name, value in whole.weights().items():
-        assert np.array_equal(value, resumed.weights()[name]), name
 
 
 def test_fit_stops_before_a_loss_that_is_not_finite_spreads():
@@ -183,6 +204,30 @@ def test_unknown_architectures_are_refused_by_name():
         create_model("os.system")
 
 
+def test_lecture_003_networks_have_the_printed_numbers_of_parameters():
+    model = create_model("lecture003_cnn", rng=0)
+    trainable = sum(parameter.size for parameter in model.parameters())
+    running = sum(
+        value.size for name, value in model.named_buffers() if name.rsplit(".")[-1][:7] == "running"
+    )
+    assert trainable == 1_677_674
+    assert running == 1_408
+    assert trainable + running == 1_679_082
+    mlp = create_model("lecture003_mlp", rng=0)
+    assert sum(parameter.size for parameter in mlp.parameters()) == 785 * 512 + 513 * 10
+
+
+def test_lecture_003_network_has_the_printed_shapes():
+    model = create_model("lecture003_cnn", rng=0).eval()
+    x, shapes = np.zeros((2, 1, 28, 28), np.float32), []
+    for part in model:
+        x = part(x)
+        shapes.append(x.shape)
+    assert shapes == [
+        (2, 32, 14, 14), (2, 64, 7, 7), (2, 3136), *[(2, 512)] * 4, (2, 10),
+    ]  # fmt: skip
+
+
 # ---- picture -----------------------------------------------------------------------------------
 
 
@@ -213,9 +258,19 @@ def test_picture_draws_what_was_recorded(tmp_path, tested, lines):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_picture_of_several_runs_with_validation():
+    pytest.importorskip("matplotlib")
+    record = EpochRecord(1, 0.5, None, None, None, 1.0, validation_loss=0.6)
+    left, right = plot_history([History([record]), History([record])]).axes
+    assert [line.get_ydata()[0] for line in left.lines] == [0.5, 0.5, 0.6, 0.6]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["train", "validation"]
+    assert len(right.lines) == 0
+
+
 def test_picture_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no epochs"):
-        plot_history(History())
+    for nothing in (History(), [], [finished(1), History()]):
+        with pytest.raises(ValueError, match="no epochs"):
+            plot_history(nothing)
 
 
 def test_picture_names_the_extra_where_matplotlib_is_missing(monkeypatch):

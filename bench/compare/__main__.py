@@ -1,4 +1,4 @@
-"""`python -m bench.compare run | report | diff | choices | small | denormals | packed`.
+"""`python -m bench.compare run | report | diff | choices | small | denormals | packed | epoch`.
 
 To be started in the repository's root.
 """
@@ -73,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
 
     packed = commands.add_parser("packed", help="layers at batch 1 whose weights stay packed")
     _common(packed)
+
+    epoch = commands.add_parser("epoch", help="training a network, a batch each in turn")
+    epoch.add_argument("--batches", type=int, default=200, help="how many (default: %(default)s)")
+    _common(epoch)
     return top
 
 
@@ -93,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             "small": _small,
             "denormals": _denormals,
             "packed": _packed,
+            "epoch": _epoch,
         }[options.command]
         return command(options, shlex.join(words))
     except (ValueError, OSError) as error:
@@ -207,6 +212,14 @@ def _packed(options: argparse.Namespace, words: str) -> int:
     from . import packed
 
     print(packed.report(options.threads))
+    return 0
+
+
+def _epoch(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import epoch
+
+    print(epoch.report(options.threads, options.batches))
     return 0
 
 

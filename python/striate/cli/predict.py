@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     checkpoint = load_checkpoint(arguments.checkpoint)
     images = np.stack([read_image(path, arguments.invert) for path in arguments.images])
-    probabilities = classify(checkpoint.model(), checkpoint.normalize(images[:, None]))
+    model = checkpoint.model()
+    assert checkpoint.normalize is not None  # as in every file that names an architecture
+    probabilities = classify(model, checkpoint.normalize(images[:, None]))
 
     top = min(arguments.top, len(checkpoint.classes))
     predictions: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The default training, whole: network, augmentation, optimizer, schedule, checkpoints.
+"""Trainings that are whole: network, augmentation, optimizer, schedule, checkpoints.
 
 The weights of the last epoch are the result, whatever the curve looked like on the way: the test
 images are looked at after every epoch, but nothing is selected on them. The numbers below were
@@ -7,9 +7,11 @@ chosen on 5,000 other images, from the full training split.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -22,28 +24,73 @@ from striate.data import (
     RandomHorizontalFlip,
     RandomShift,
 )
+from striate.data.loader import Transform
 from striate.models import create_model
-from striate.optim import SGD, OneCycleLR
+from striate.optim import SGD, Adam, OneCycleLR, Optimizer
 from striate.training import (
-    Checkpoint,
-    EpochRecord,
+    Callback,
+    CheckpointFile,
     Evaluation,
     History,
+    JsonLog,
     evaluate,
     fit,
-    save_checkpoint,
 )
 
-ARCHITECTURE = "fashion_cnn"
-MOMENTUM = 0.9
-WEIGHT_DECAY = 2e-3
 AUGMENT = Compose((RandomHorizontalFlip(), RandomShift(1), FASHION_MNIST_NORMALIZE))
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What of the default training can be chosen."""
+class Preset:
+    """How an architecture is trained unless the command line says otherwise.
 
+    The learning rate is the peak of a one-cycle schedule, `epochs` an entry for each dataset.
+    """
+
+    epochs: Mapping[str, int]
+    batch_size: int
+    learning_rate: float
+    optimizer: Callable[..., Optimizer]
+    options: Mapping[str, Any]
+    transform: Transform
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "fashion_cnn": Preset(
+            epochs={"sample": 12, "fashion-mnist": 5},
+            batch_size=64,
+            learning_rate=0.05,
+            optimizer=SGD,
+            options={"momentum": 0.9, "weight_decay": 2e-3},
+            transform=AUGMENT,
+        ),
+        "lecture003_cnn": Preset(
+            epochs={"sample": 20, "fashion-mnist": 12},
+            batch_size=128,
+            learning_rate=2e-3,
+            optimizer=Adam,
+            options={},
+            transform=AUGMENT,
+        ),
+        "lecture003_mlp": Preset(
+            epochs={"sample": 20, "fashion-mnist": 10},
+            batch_size=128,
+            learning_rate=1e-3,
+            optimizer=Adam,
+            options={},
+            transform=FASHION_MNIST_NORMALIZE,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What of a training can be chosen."""
+
+    model: str
+    data: str
     epochs: int
     batch_size: int
     learning_rate: float
@@ -56,28 +103,28 @@ class Run:
     def __init__(self, recipe: Recipe, train_set: ArrayDataset, test_set: ArrayDataset) -> None:
         # Two streams, so that another architecture does not change the order of the batches.
         weights_seed, batches_seed = np.random.SeedSequence(recipe.seed).spawn(2)
+        preset = PRESETS[recipe.model]
         self.recipe = recipe
         self.train = DataLoader(
             train_set,
             min(recipe.batch_size, len(train_set)),
             shuffle=True,
             drop_last=True,  # batch norm does badly on a handful of images
-            transform=AUGMENT,
+            transform=preset.transform,
             rng=np.random.default_rng(batches_seed),
         )
-        self.test = DataLoader(test_set, 250, transform=FASHION_MNIST_NORMALIZE)
+        # Nothing is drawn from this seed, but checkpoints hold its state too.
+        self.test = DataLoader(test_set, 250, transform=FASHION_MNIST_NORMALIZE, rng=0)
         self.model = create_model(
-            ARCHITECTURE, len(FASHION_MNIST_CLASSES), rng=np.random.default_rng(weights_seed)
+            recipe.model, len(FASHION_MNIST_CLASSES), rng=np.random.default_rng(weights_seed)
         )
-        self.optimizer = SGD(
-            self.model.parameters(),
-            lr=recipe.learning_rate,
-            momentum=MOMENTUM,
-            weight_decay=WEIGHT_DECAY,
+        self.optimizer = preset.optimizer(
+            self.model.parameters(), lr=recipe.learning_rate, **preset.options
         )
-        self.steps = recipe.epochs * len(self.train)
         self.schedule = OneCycleLR(
-            self.optimizer, max_lr=recipe.learning_rate, total_steps=self.steps
+            self.optimizer,
+            max_lr=recipe.learning_rate,
+            total_steps=recipe.epochs * len(self.train),
         )
 
     @property
@@ -85,18 +132,26 @@ class Run:
         """How many numbers are learnt."""
         return sum(parameter.size for parameter in self.model.parameters())
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes this run this run: two with the same settings end with the same weights."""
+        return {**asdict(self.recipe), "train_images": len(self.train.dataset)}
+
+    def checkpoint_file(self, path: Path, every: int | None, resume: bool) -> CheckpointFile:
+        return CheckpointFile(
+            path,
+            every=every,
+            resume=resume,
+            settings=self.settings,
+            architecture=self.recipe.model,
+            classes=FASHION_MNIST_CLASSES,
+            normalize=FASHION_MNIST_NORMALIZE,
+        )
+
     def learn(
-        self,
-        checkpoint: Path,
-        on_batch: Callable[[int, int], None],
-        on_epoch: Callable[[EpochRecord], None],
+        self, checkpoint: CheckpointFile, log: Path, callbacks: Sequence[Callback]
     ) -> tuple[History, Evaluation]:
-        """Train to the end; `checkpoint` is replaced after every epoch, before `on_epoch`."""
-
-        def save_then_tell(record: EpochRecord) -> None:
-            self.save(checkpoint, record.epoch)
-            on_epoch(record)
-
+        """Train to the end, keeping `checkpoint` and `log` up to date."""
         history = fit(
             self.model,
             self.train,
@@ -104,25 +159,7 @@ class Run:
             epochs=self.recipe.epochs,
             optimizer=self.optimizer,
             schedule=self.schedule,
-            on_batch=on_batch,
-            on_epoch=save_then_tell,
+            callbacks=[JsonLog(log, self.settings), *callbacks],
+            checkpoint=checkpoint,
         )
         return history, evaluate(self.model, self.test)
-
-    def save(self, path: Path, epoch: int) -> None:
-        state = {
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "loader": self.train.state_dict(),
-        }
-        save_checkpoint(
-            path,
-            Checkpoint(
-                architecture=ARCHITECTURE,
-                classes=FASHION_MNIST_CLASSES,
-                normalize=FASHION_MNIST_NORMALIZE,
-                epoch=epoch,
-                state=self.model.state_dict(),
-                training=state,
-            ),
-        )

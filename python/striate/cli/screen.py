@@ -14,7 +14,6 @@ from striate._extras import require
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
 
@@ -36,28 +35,6 @@ def open_console(*, json: bool, quiet: bool) -> Console:
         soft_wrap=True,  # a path that is cut in two can no longer be copied
     )
     return console
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar with the time left, shown on terminals only."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("batches"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal or console.is_dumb_terminal,
-    )
 
 
 def confusion_table(confusion: Any, classes: Sequence[str]) -> Table:

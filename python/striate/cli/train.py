@@ -1,4 +1,4 @@
-"""`striate train`: teach the default network to tell clothes apart."""
+"""`striate train`: teach a network to tell clothes apart."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from striate.data import ArrayDataset
-    from striate.training import EpochRecord, Evaluation, History
+    from striate.training import CheckpointFile, EpochRecord, Evaluation, History
 
     from .recipe import Run
 
-EPOCHS = {"sample": 12, "fashion-mnist": 5}
-BATCH_SIZE = 64
-LEARNING_RATE = 0.05
+DATA = ("sample", "fashion-mnist")
+MODELS = ("fashion_cnn", "lecture003_cnn", "lecture003_mlp")  # recipe.PRESETS, unimported
+SAVE_EVERY = 200
 
 OUTPUT = Path("striate-output")
 CHECKPOINT = "checkpoint.safetensors"
+LOG = "log.jsonl"
 PICTURE = "training-curve.png"
 
 
 def add_command(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="train the default network on Fashion-MNIST",
-        description="Train a small CNN on Fashion-MNIST. Leaves a checkpoint after every epoch "
-        "and, where matplotlib is installed, a picture of the training curve.",
+        help="train a network on Fashion-MNIST",
+        description="Train a CNN on Fashion-MNIST. Leaves a checkpoint, from which --resume goes "
+        "on, a log with a line of JSON for every epoch and, where matplotlib is installed, a "
+        "picture of the training curve.",
     )
     parser.set_defaults(run=run, usage_error=parser.error)
     add = parser.add_argument
     add(
+        "--model",
+        choices=MODELS,
+        default=MODELS[0],
+        help="a small CNN (%(default)s, the default), or the CNN or MLP of Lecture 003",
+    )
+    add(
         "--data",
-        choices=list(EPOCHS),
+        choices=DATA,
         default="sample",
         help="the 6,000 images that ship with striate (default), or all 70,000",
     )
@@ -48,20 +56,12 @@ def add_command(commands: Any) -> None:
         metavar="DIR",
         help="folder of all the images; else STRIATE_DATA, Debian's package, cache, download",
     )
-    defaults = ", ".join(f"{epochs} for {data}" for data, epochs in EPOCHS.items())
-    add("--epochs", type=positive_int, metavar="N", help=f"default: {defaults}")
-    add(
-        "--batch-size",
-        type=positive_int,
-        metavar="N",
-        default=BATCH_SIZE,
-        help="default: %(default)s",
-    )
+    add("--epochs", type=positive_int, metavar="N", help="default: the model's")
+    add("--batch-size", type=positive_int, metavar="N", help="default: the model's")
     add(
         "--lr",
         type=positive_float,
-        default=LEARNING_RATE,
-        help="peak of the one-cycle schedule (default: %(default)s)",
+        help="peak of the one-cycle schedule (default: the model's)",
     )
     add(
         "--seed",
@@ -76,7 +76,19 @@ def add_command(commands: Any) -> None:
         type=Path,
         metavar="DIR",
         default=OUTPUT,
-        help="folder for checkpoint and picture (default: %(default)s)",
+        help="folder for checkpoint, log and picture (default: %(default)s)",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint in the output folder, if there is one, bit for bit",
+    )
+    add(
+        "--save-every",
+        type=positive_int,
+        metavar="N",
+        default=SAVE_EVERY,
+        help="batches between checkpoints (default: %(default)s); one more ends each epoch",
     )
     add("--json", action="store_true", help="print one JSON object on stdout, nothing else there")
     add("--quiet", action="store_true", help="no progress, only the result")
@@ -91,7 +103,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.usage_error("--data-dir goes with --data fashion-mnist")
     import striate
 
-    from .recipe import Recipe, Run
+    from .recipe import PRESETS, Recipe, Run
     from .screen import open_console
 
     started = time.perf_counter()
@@ -99,15 +111,19 @@ def run(arguments: argparse.Namespace) -> None:
         striate.set_num_threads(arguments.threads)
     console = open_console(json=arguments.json, quiet=arguments.quiet)
     arguments.output.mkdir(parents=True, exist_ok=True)  # fail now rather than after an epoch
+    preset = PRESETS[arguments.model]
     recipe = Recipe(
-        epochs=arguments.epochs or EPOCHS[arguments.data],
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.lr,
+        model=arguments.model,
+        data=arguments.data,
+        epochs=arguments.epochs or preset.epochs[arguments.data],
+        batch_size=arguments.batch_size or preset.batch_size,
+        learning_rate=arguments.lr or preset.learning_rate,
         seed=arguments.seed,
     )
     training = Run(recipe, *load_data(arguments, console))
-    checkpoint = arguments.output / CHECKPOINT
-    history, evaluation = watch(training, checkpoint, console)
+    checkpoint, log = arguments.output / CHECKPOINT, arguments.output / LOG
+    file = training.checkpoint_file(checkpoint, arguments.save_every, arguments.resume)
+    history, evaluation = watch(training, file, log, console)
     picture, why_none = draw(history, arguments.output / PICTURE)
 
     seconds = time.perf_counter() - started
@@ -115,6 +131,7 @@ def run(arguments: argparse.Namespace) -> None:
         result = {
             "command": "train",
             "version": striate.__version__,
+            "model": arguments.model,
             "data": arguments.data,
             "train_images": len(training.train.dataset),
             "test_images": len(training.test.dataset),
@@ -122,12 +139,14 @@ def run(arguments: argparse.Namespace) -> None:
             "threads": striate.get_num_threads(),
             **describe(history, evaluation),
             "checkpoint": str(checkpoint),
+            "log": str(log),
             "picture": picture and str(picture),
             "seconds": seconds,
         }
         print(json.dumps(result))
     else:
-        report(evaluation, seconds, {"checkpoint": checkpoint, "picture": picture or why_none})
+        files = {"checkpoint": checkpoint, "log": log, "picture": picture or why_none}
+        report(evaluation, seconds, files)
 
 
 def load_data(arguments: argparse.Namespace, console: Console) -> tuple[ArrayDataset, ArrayDataset]:
@@ -141,36 +160,43 @@ def load_data(arguments: argparse.Namespace, console: Console) -> tuple[ArrayDat
     return ArrayDataset(*train[limit]), ArrayDataset(*test[limit])
 
 
-def watch(training: Run, checkpoint: Path, console: Console) -> tuple[History, Evaluation]:
+def watch(
+    training: Run, file: CheckpointFile, log: Path, console: Console
+) -> tuple[History, Evaluation]:
     """Let the run learn while showing how far it is; on Ctrl-C say what is left of it."""
     import striate
-
-    from .recipe import ARCHITECTURE
-    from .screen import progress_bar
+    from striate.training import Callback, Loop, ProgressBar
 
     epochs = training.recipe.epochs
     console.print(
-        f"{ARCHITECTURE}, {training.parameters:,} parameters; "
+        f"{training.recipe.model}, {training.parameters:,} parameters; "
         f"{len(training.train.dataset):,} training and {len(training.test.dataset):,} test images; "
         f"{striate.get_num_threads()} threads"
     )
-    finished = 0
-    with progress_bar(console) as progress:
-        task = progress.add_task("training", total=training.steps)
 
-        def on_batch(batch: int, batches: int) -> None:
-            progress.update(task, advance=1, description=f"epoch {finished + 1}/{epochs}")
+    class Lines(Callback):
+        """A line for what was resumed, and one for every epoch."""
 
-        def on_epoch(record: EpochRecord) -> None:
-            nonlocal finished
-            finished = record.epoch
+        def on_fit_start(self, loop: Loop) -> None:
+            if file.saved is not None:
+                console.print(f"resumed: {file.path} holds {kept(file.saved)}")
+
+        def on_epoch_end(self, loop: Loop, record: EpochRecord) -> None:
             console.print(epoch_line(record, epochs))
 
-        try:
-            return training.learn(checkpoint, on_batch, on_epoch)
-        except KeyboardInterrupt:
-            left = f"{checkpoint} holds epoch {finished}" if finished else "no epoch was finished"
-            raise KeyboardInterrupt(f"interrupted; {left}") from None
+    try:
+        return training.learn(file, log, [ProgressBar(console), Lines()])
+    except KeyboardInterrupt:
+        left = "no epoch was finished"
+        if file.saved is not None:
+            left = f"{file.path} holds {kept(file.saved)}"
+        raise KeyboardInterrupt(f"interrupted; {left}") from None
+
+
+def kept(saved: tuple[int, int]) -> str:
+    """`CheckpointFile.saved` in words."""
+    epochs, batches = saved
+    return f"epoch {epochs}" + (f" and {batches} batches of the next" if batches else "")
 
 
 def draw(history: History, path: Path) -> tuple[Path | None, str]:

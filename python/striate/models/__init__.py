@@ -10,11 +10,23 @@ import numpy as np
 from striate import nn
 
 from .fashion import FashionCNN, fashion_cnn
+from .lecture003 import lecture003_cnn, lecture003_mlp
 
-__all__ = ["ARCHITECTURES", "FashionCNN", "create_model", "fashion_cnn"]
+__all__ = [
+    "ARCHITECTURES",
+    "FashionCNN",
+    "create_model",
+    "fashion_cnn",
+    "lecture003_cnn",
+    "lecture003_mlp",
+]
 
 ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
-    {"fashion_cnn": fashion_cnn}
+    {
+        "fashion_cnn": fashion_cnn,
+        "lecture003_cnn": lecture003_cnn,
+        "lecture003_mlp": lecture003_mlp,
+    }
 )
 """Every name that a checkpoint can carry. A file never names code; it picks from this list."""
 

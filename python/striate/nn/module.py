@@ -30,6 +30,7 @@ class Module:
     """Base of all layers and networks; a subclass defines `forward`."""
 
     training: bool
+    frozen = False  # whether `train` leaves this module in evaluation mode
 
     def __init__(self) -> None:
         self.__dict__.update(_parameters={}, _buffers={}, _modules={}, training=True)
@@ -209,14 +210,40 @@ class Module:
         return LoadReport(missing, unexpected)
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Set the training mode (dropout drops, batch norm uses the batch) here and below."""
+        """Set the training mode (dropout drops, batch norm uses the batch) here and below.
+
+        Frozen modules stay in evaluation mode.
+        """
         for module in self.modules():
-            module.training = mode
+            module.training = mode and not module.frozen
         return self
 
     def eval(self: Self) -> Self:
         """Leave the training mode."""
         return self.train(False)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set whether gradients are computed for the parameters here and below."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+            if not requires_grad:
+                parameter.grad = None
+        return self
+
+    def freeze(self: Self, frozen: bool = True) -> Self:
+        """Keep everything here and below as it is while other parts are trained.
+
+        Parameters get no gradients, and `train` leaves the modules in evaluation mode: batch norms
+        use and keep their running statistics, dropout drops nothing. ``freeze(False)`` undoes it
+        and puts the modules into training mode.
+
+        References
+        ----------
+        Lecture 003 (transfer learning).
+        """
+        for module in self.modules():
+            module.frozen, module.training = frozen, not frozen
+        return self.requires_grad_(not frozen)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

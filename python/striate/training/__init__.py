@@ -1,21 +1,51 @@
-"""Training: the loop, what it records, and checkpoints."""
+"""Training: the loop and its callbacks, what they record, checkpoints, and ways to evaluate."""
 
 from striate._extras import MissingExtraError
 
+from .callbacks import Callback, ClipGradients, EarlyStopping, JsonLog, PlateauSchedule
 from .checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from .history import EpochRecord, Evaluation, History
-from .loop import confusion_matrix, evaluate, fit
+from .evaluation import Ensemble, MultiCrop, ten_crop
+from .history import EpochRecord, History
+from .loop import Loop, fit
+from .metrics import (
+    Evaluation,
+    confusion_matrix,
+    count_correct,
+    evaluate,
+    precision,
+    predictions,
+    recall,
+    top_k_correct,
+)
+from .progress import ProgressBar
+from .resume import CheckpointFile
 
 __all__ = [
+    "Callback",
     "Checkpoint",
     "CheckpointError",
+    "CheckpointFile",
+    "ClipGradients",
+    "EarlyStopping",
+    "Ensemble",
     "EpochRecord",
     "Evaluation",
     "History",
+    "JsonLog",
+    "Loop",
     "MissingExtraError",
+    "MultiCrop",
+    "PlateauSchedule",
+    "ProgressBar",
     "confusion_matrix",
+    "count_correct",
     "evaluate",
     "fit",
     "load_checkpoint",
+    "precision",
+    "predictions",
+    "recall",
     "save_checkpoint",
+    "ten_crop",
+    "top_k_correct",
 ]

@@ -55,11 +55,11 @@ class Checkpoint:
     Attributes
     ----------
     architecture
-        Key of `striate.models.ARCHITECTURES`.
+        Key of `striate.models.ARCHITECTURES`; None for a network that only its author can build.
     classes
-        Names of the scores, in order.
+        Names of the scores, in order; may be empty where there is no architecture.
     normalize
-        What training did to the pixels before the model saw them.
+        What training did to the pixels before the model saw them, if it is known.
     epoch
         Finished epochs.
     state
@@ -71,9 +71,9 @@ class Checkpoint:
         The file it was loaded from, for messages.
     """
 
-    architecture: str
+    architecture: str | None
     classes: tuple[str, ...]
-    normalize: Normalize
+    normalize: Normalize | None
     epoch: int
     state: Mapping[str, npt.NDArray[Any]]
     training: Mapping[str, Any] | None = None
@@ -85,8 +85,13 @@ class Checkpoint:
         Raises
         ------
         CheckpointError
-            The weights are not those of the architecture with so many classes.
+            The weights are not those of the architecture with so many classes, or it has none.
         """
+        if self.architecture is None:
+            raise CheckpointError(
+                f"{self.path or 'the checkpoint'} names no architecture: build the model and give "
+                "it .state"
+            )
         model = create_model(self.architecture, len(self.classes), rng=0)
         try:
             model.load_state_dict(self.state)
@@ -119,7 +124,7 @@ def save_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Non
         "format": _FORMAT,
         "architecture": checkpoint.architecture,
         "classes": checkpoint.classes,
-        "normalize": [checkpoint.normalize.mean, checkpoint.normalize.std],
+        "normalize": checkpoint.normalize and [checkpoint.normalize.mean, checkpoint.normalize.std],
         "epoch": checkpoint.epoch,
         "training": _pack(checkpoint.training, tensors),
     }
@@ -211,22 +216,26 @@ def _digest(tensors: Tensors, about: Mapping[str, Any]) -> str:
 def _parse(path: Path, tensors: Tensors, about: Mapping[str, Any]) -> Checkpoint:
     """JSON to fields. The checksum shows no accident happened, not that the author was kind."""
     architecture = about["architecture"]
-    if architecture not in ARCHITECTURES:
+    if architecture is not None and architecture not in ARCHITECTURES:
         raise ValueError(
             f"unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}"
         )
     classes = about["classes"]
-    if not isinstance(classes, list) or not 1 <= len(classes) <= _MAX_CLASSES:
+    least = 0 if architecture is None else 1
+    if not isinstance(classes, list) or not least <= len(classes) <= _MAX_CLASSES:
         raise ValueError("classes must be a list of names")
     if not all(isinstance(name, str) and name.isprintable() for name in classes):
         raise ValueError("class names must be printable text")  # they go to people's terminals
-    mean, std = (float(value) for value in about["normalize"])
-    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-        raise ValueError(f"normalisation by mean {mean} and std {std} is impossible")
+    normalize = None
+    if about["normalize"] is not None or architecture is not None:
+        mean, std = (float(value) for value in about["normalize"])
+        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+            raise ValueError(f"normalisation by mean {mean} and std {std} is impossible")
+        normalize = Normalize(mean, std)
     return Checkpoint(
         architecture=architecture,
         classes=tuple(classes),
-        normalize=Normalize(mean, std),
+        normalize=normalize,
         epoch=int(about["epoch"]),
         state={k: v for k, v in tensors.items() if not k.startswith(_TRAINING)},
         training=_unpack(about["training"], tensors),

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a model did on a whole dataset.
-
-    Attributes
-    ----------
-    loss
-        Mean loss an example.
-    accuracy
-        Fraction of examples whose highest score is that of their class, 0..1.
-    confusion
-        int64 (classes, classes): row the true class, column the predicted one, entry how many.
-    """
-
-    loss: float
-    accuracy: float
-    confusion: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: means over the training batches as they passed, then the test set if there was
-    one.
+    """One epoch: means over the training batches as they passed, then the splits that were given.
 
     `loss` and `accuracy` are taken while the weights change and the images are augmented, so they
-    may well look worse than `test_loss` and `test_accuracy`.
+    may well look worse than those of the other splits. What was not measured is None.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     test_loss: float | None
     test_accuracy: float | None
     seconds: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 @dataclass
@@ -61,3 +44,14 @@ class History:
     def as_list(self) -> list[dict[str, Any]]:
         """Plain dicts, ready for JSON."""
         return [asdict(record) for record in self.epochs]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> History:
+        """The records in a file that `JsonLog` wrote."""
+        lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        return cls.from_list(line for line in lines if "epoch" in line)
+
+    @classmethod
+    def from_list(cls, records: Iterable[Mapping[str, Any]]) -> History:
+        """What `as_list` came from."""
+        return cls([EpochRecord(**record) for record in records])

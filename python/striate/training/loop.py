@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
 from striate import nn
-from striate.autograd import no_grad
 from striate.data import DataLoader
 
-from .history import EpochRecord, Evaluation, History
+from .callbacks import Callback
+from .history import EpochRecord, History
+from .metrics import count_correct, predictions
+from .resume import CheckpointFile, load_generators, save_generators
+
+Count = Callable[..., float]
 
 
 def fit(
@@ -24,20 +27,22 @@ def fit(
     epochs: int,
     optimizer: Any,
     schedule: Any = None,
-    loss: Callable[[Any, Any], Any] | None = None,
+    loss: Callable[..., Any] | None = None,
+    count: Count | None = count_correct,
+    validation: DataLoader | None = None,
     history: History | None = None,
-    on_batch: Callable[[int, int], None] | None = None,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    callbacks: Iterable[Callback] = (),
+    checkpoint: CheckpointFile | None = None,
 ) -> History:
     """Train `model` in place until the history counts `epochs` epochs.
 
     Parameters
     ----------
     model
-        Maps a batch of inputs to class scores (N, classes).
+        Maps a batch of inputs to outputs, such as class scores (N, classes).
     train
-        Loader of (inputs, int64 labels); shuffling and augmentation are its business, and its rng
-        is the only source of randomness here.
+        Loader of (inputs, *targets); shuffling and augmentation are its business. Its rng and
+        those of the model's dropout layers are the only sources of randomness here.
     test
         Evaluated after each epoch, for the record only: nothing is chosen by it.
     epochs
@@ -47,13 +52,19 @@ def fit(
     schedule
         Learning-rate schedule, stepped once a batch after the optimizer; None keeps the rate.
     loss
-        Maps (scores, labels) to a scalar Tensor; mean cross-entropy by default.
+        Maps (outputs, *targets) to a scalar Tensor, a mean over the batch; cross-entropy by
+        default.
+    count
+        Maps (outputs, *targets) to the number of examples that are right, for the accuracy; None
+        where nothing is right or wrong, as in regression.
+    validation
+        Evaluated after each epoch like `test`: the split that callbacks may decide by.
     history
-        Records of an interrupted run to continue; a fresh one by default.
-    on_batch
-        Called as `on_batch(batch, batches)` after each step, counting from 1. Raise to stop.
-    on_epoch
-        Called with the epoch's record once it is in the history: the place to save a checkpoint.
+        Records of earlier epochs to continue; a fresh one by default.
+    callbacks
+        Told of every step, in this order; see `Callback`.
+    checkpoint
+        File that is kept up to date, and from which an interrupted run goes on.
 
     Returns
     -------
@@ -63,83 +74,220 @@ def fit(
     ------
     FloatingPointError
         The loss is no longer finite; the step that would have spread it is not taken.
+    CheckpointError
+        The checkpoint is damaged, or of another run.
     """
-    loss = nn.CrossEntropyLoss() if loss is None else loss
-    history = History() if history is None else history
-    for epoch in range(len(history) + 1, epochs + 1):
+    loop = Loop(
+        model,
+        optimizer,
+        train,
+        schedule=schedule,
+        validation=validation,
+        test=test,
+        epochs=epochs,
+        loss=nn.CrossEntropyLoss() if loss is None else loss,
+        count=count,
+        history=History() if history is None else history,
+        callbacks=tuple(callbacks),
+    )
+    if checkpoint is not None:
+        checkpoint.restore(loop)
+    with ExitStack() as stack:
+        for callback in loop.callbacks:
+            stack.callback(callback.close)
+            callback.on_fit_start(loop)
+        while not loop.stopped and len(loop.history) < epochs:
+            loop.run_epoch(checkpoint)
+            if checkpoint is not None:
+                checkpoint.save(loop)
+        for callback in loop.callbacks:
+            callback.on_fit_end(loop)
+    return loop.history
+
+
+class Loop:
+    """A training run in progress: what callbacks see and what a checkpoint holds.
+
+    Attributes
+    ----------
+    model, optimizer, schedule, train, validation, test, history, epochs
+        As `fit` got them.
+    batch, batches
+        Finished batches of the running epoch, and how many an epoch has.
+    stopped
+        Whether a callback has ended the training.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Any,
+        train: DataLoader,
+        *,
+        schedule: Any,
+        validation: DataLoader | None,
+        test: DataLoader | None,
+        epochs: int,
+        loss: Callable[..., Any],
+        count: Count | None,
+        history: History,
+        callbacks: tuple[Callback, ...],
+    ) -> None:
+        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.train, self.validation, self.test = train, validation, test
+        self.epochs, self.history, self.callbacks = epochs, history, callbacks
+        self.stopped = False
+        self._loss, self._count = loss, count
+        self._seconds = 0.0  # of the running epoch, those of runs before this one included
+        self._new_epoch()
+
+    @property
+    def epoch(self) -> int:
+        """The running epoch, from 1."""
+        return len(self.history) + 1
+
+    @property
+    def batches(self) -> int:
+        return len(self.train)
+
+    def stop(self) -> None:
+        """Let the running epoch be the last."""
+        self.stopped = True
+
+    def run_epoch(self, checkpoint: CheckpointFile | None = None) -> None:
+        """What is left of the running epoch."""
+        before = self._seconds
         started = time.perf_counter()
-        model.train()
-        total_loss, correct, seen = 0.0, 0, 0
-        for batch, (inputs, labels) in enumerate(train, start=1):
-            scores = model(inputs)
-            value = loss(scores, labels)
-            batch_loss = value.item()
-            if not math.isfinite(batch_loss):
-                raise FloatingPointError(
-                    f"the loss became {batch_loss} in epoch {epoch}, batch {batch}: "
-                    "try a lower learning rate"
-                )
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-            total_loss += batch_loss * len(labels)
-            correct += int((scores.numpy().argmax(axis=1) == labels).sum())
-            seen += len(labels)
-            if on_batch is not None:
-                on_batch(batch, len(train))
-
-        tested = None if test is None else evaluate(model, test, loss=loss)
+        self.model.train()
+        for inputs, *targets in self.train:
+            self._step(inputs, targets)
+            self._seconds = before + time.perf_counter() - started
+            for callback in self.callbacks:
+                callback.on_batch_end(self)
+            if checkpoint is not None and checkpoint.is_due(self.batch):
+                checkpoint.save(self)
+        validated, tested = self._assess(self.validation), self._assess(self.test)
         record = EpochRecord(
-            epoch=epoch,
-            loss=total_loss / max(seen, 1),
-            accuracy=correct / max(seen, 1),
-            test_loss=None if tested is None else tested.loss,
-            test_accuracy=None if tested is None else tested.accuracy,
-            seconds=time.perf_counter() - started,
+            epoch=self.epoch,
+            loss=self._total_loss / max(self._seen, 1),
+            accuracy=None if self._count is None else self._correct / max(self._seen, 1),
+            test_loss=tested[0],
+            test_accuracy=tested[1],
+            seconds=before + time.perf_counter() - started,
+            validation_loss=validated[0],
+            validation_accuracy=validated[1],
         )
-        history.epochs.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
-    return history
+        self.history.epochs.append(record)
+        self._new_epoch()
+        for callback in self.callbacks:
+            callback.on_epoch_end(self, record)
 
+    def _new_epoch(self) -> None:
+        self.batch = 0
+        self._total_loss, self._correct, self._seen, self._seconds = 0.0, 0.0, 0, 0.0
 
-def evaluate(
-    model: nn.Module, loader: DataLoader, *, loss: Callable[[Any, Any], Any] | None = None
-) -> Evaluation:
-    """Loss, accuracy and confusion matrix of `model` over one pass of `loader`.
+    def _step(self, inputs: Any, targets: list[Any]) -> None:
+        outputs = self.model(inputs)
+        value = self._loss(outputs, *targets)
+        batch_loss = value.item()
+        if not math.isfinite(batch_loss):
+            raise FloatingPointError(
+                f"the loss became {batch_loss} in epoch {self.epoch}, batch {self.batch + 1}: "
+                "try a lower learning rate"
+            )
+        self.optimizer.zero_grad()
+        value.backward()
+        for callback in self.callbacks:
+            callback.on_gradients(self)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        self.batch += 1
+        self._total_loss += batch_loss * len(inputs)
+        self._seen += len(inputs)
+        if self._count is not None:
+            self._correct += self._count(outputs, *targets)
 
-    The model is in evaluation mode meanwhile and then back in the mode it was in.
+    def _assess(self, loader: DataLoader | None) -> tuple[float | None, float | None]:
+        """(mean loss, accuracy) of one pass of `loader`."""
+        if loader is None:
+            return None, None
+        total, correct, seen = 0.0, 0.0, 0
+        for outputs, targets in predictions(self.model, loader):
+            examples = len(targets[0])
+            total += float(self._loss(outputs, *targets).item()) * examples
+            seen += examples
+            if self._count is not None:
+                correct += self._count(outputs, *targets)
+        if not seen:
+            raise ValueError("fit: the validation or test loader has no examples")
+        return total / seen, None if self._count is None else correct / seen
 
-    Raises
-    ------
-    ValueError
-        The loader is empty.
-    """
-    loss = nn.CrossEntropyLoss() if loss is None else loss
-    training = model.training
-    model.eval()
-    total_loss, seen = 0.0, 0
-    confusion = np.zeros((0, 0), dtype=np.int64)
-    try:
-        with no_grad():
-            for inputs, labels in loader:
-                scores = model(inputs)
-                total_loss += float(loss(scores, labels).item()) * len(labels)
-                seen += len(labels)
-                batch = confusion_matrix(labels, scores.numpy().argmax(axis=1), scores.shape[1])
-                confusion = batch if confusion.size == 0 else confusion + batch
-    finally:
-        model.train(training)
-    if not seen:
-        raise ValueError("evaluate: the loader has no examples")
-    return Evaluation(total_loss / seen, float(np.trace(confusion)) / seen, confusion)
+    # ---- state -----------------------------------------------------------------------------------
 
+    def _loaders(self) -> Iterator[tuple[str, DataLoader]]:
+        for name in ("train", "validation", "test"):
+            loader = getattr(self, name)
+            if loader is not None:
+                yield name, loader
 
-def confusion_matrix(
-    true: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any], classes: int
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Count (true, predicted) pairs: int64 (classes, classes), row the true class."""
-    pairs = np.bincount(true * classes + predicted, minlength=classes * classes)
-    return pairs.reshape(classes, classes).astype(np.int64, copy=False)
+    def state_dict(self) -> dict[str, Any]:
+        """All but the weights: optimizer, schedule, order and cursor, generators, sums, history."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "batch_size": self.train.batch_size,
+            "loaders": {name: loader.state_dict() for name, loader in self._loaders()},
+            "generators": save_generators(self.model),
+            "running": {
+                "batch": self.batch,
+                "total_loss": self._total_loss,
+                "correct": self._correct,
+                "seen": self._seen,
+                "seconds": self._seconds,
+            },
+            "history": self.history.as_list(),
+            "stopped": self.stopped,
+            "callbacks": [
+                {"name": type(callback).__name__, "state": state}
+                for callback in self.callbacks
+                if (state := callback.state_dict())
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` returned, for a loop put together in the same way.
+
+        Raises
+        ------
+        ValueError
+            The parts differ: another optimizer, batch size, set of loaders or of callbacks.
+        """
+        loaders = dict(self._loaders())
+        stateful = [callback for callback in self.callbacks if callback.state_dict()]
+        for what, saved, own in (
+            ("batch_size", state["batch_size"], self.train.batch_size),
+            ("loaders", sorted(state["loaders"]), sorted(loaders)),
+            ("a schedule", state["schedule"] is not None, self.schedule is not None),
+            (
+                "callbacks",
+                [entry["name"] for entry in state["callbacks"]],
+                [type(callback).__name__ for callback in stateful],
+            ),
+        ):
+            if saved != own:
+                raise ValueError(f"it was saved with {what} {saved}, this run has {own}")
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        load_generators(self.model, state["generators"])
+        for name, loader in loaders.items():
+            loader.load_state_dict(state["loaders"][name])
+        for callback, entry in zip(stateful, state["callbacks"], strict=True):
+            callback.load_state_dict(entry["state"])
+        running = state["running"]
+        self.batch, self._seen = int(running["batch"]), int(running["seen"])
+        self._total_loss, self._correct = float(running["total_loss"]), float(running["correct"])
+        self._seconds = float(running["seconds"])
+        self.history.epochs[:] = History.from_list(state["history"]).epochs
+        self.stopped = bool(state["stopped"])

@@ -1,8 +1,9 @@
-"""The picture of a training run: loss and accuracy by epoch."""
+"""The picture of training runs: loss and accuracy by epoch."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate._extras import require
@@ -11,23 +12,34 @@ from striate.training import History
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's blue and vermilion: distinct to colour-blind readers and in grey.
-_TRAIN, _TEST = "#0072B2", "#D55E00"
+# Of Okabe and Ito's palette: distinct to colour-blind readers and in grey.
+_SPLITS = (
+    ("", "train", "#0072B2"),
+    ("validation_", "validation", "#009E73"),
+    ("test_", "test", "#D55E00"),
+)
 
 
-def plot_history(history: History) -> Figure:
-    """Draw loss and accuracy of every epoch, training and (where recorded) test.
+def plot_history(history: History | Sequence[History]) -> Figure:
+    """Draw loss and accuracy of every epoch: training and, where recorded, validation and test.
 
     The figure belongs to no window and no global state; save it with `figure.savefig(...)`.
+
+    Parameters
+    ----------
+    history
+        One run, or several of the same training, such as from different seeds: their lines share
+        colours, and only the first is named.
 
     Raises
     ------
     ValueError
-        The history is empty.
+        A history is empty, or there is none.
     MissingExtraError
         matplotlib is not installed.
     """
-    if not len(history):
+    histories = [history] if isinstance(history, History) else list(history)
+    if not histories or not all(len(each) for each in histories):
         raise ValueError("plot_history: the history has no epochs")
     require("matplotlib", extra="viz", purpose="drawing a training curve")
     from matplotlib.figure import Figure
@@ -36,8 +48,10 @@ def plot_history(history: History) -> Figure:
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, quantity in ((left, "loss"), (right, "accuracy")):
-        _draw(axes, history, quantity, _TRAIN, "train")
-        _draw(axes, history, f"test_{quantity}", _TEST, "test")
+        for split, label, color in _SPLITS:
+            for number, each in enumerate(histories):
+                name = label if number == 0 else None
+                _draw(axes, each, split + quantity, color, name, thin=len(histories) > 1)
         axes.set_xlabel("epoch")
         axes.set_title(quantity, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -48,13 +62,18 @@ def plot_history(history: History) -> Figure:
     return figure
 
 
-def save_training_curve(history: History, path: str | os.PathLike[str]) -> None:
+def save_training_curve(history: History | Sequence[History], path: str | os.PathLike[str]) -> None:
     """Write `plot_history(history)` to `path`; the suffix chooses the format (.png, .svg, .pdf)."""
     plot_history(history).savefig(path, dpi=150)
 
 
-def _draw(axes: Any, history: History, name: str, color: str, label: str) -> None:
+def _draw(
+    axes: Any, history: History, name: str, color: str, label: str | None, *, thin: bool
+) -> None:
     epochs, values = history.column("epoch"), history.column(name)
     if any(value is not None for value in values):
         values = [float("nan") if value is None else value for value in values]
-        axes.plot(epochs, values, color=color, label=label, marker="o", markersize=3)
+        width = 0.9 if thin else 1.5
+        axes.plot(
+            epochs, values, color=color, label=label, marker="o", markersize=3, linewidth=width
+        )
