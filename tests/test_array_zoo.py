@@ -48,7 +48,6 @@ OPS = {
     "interpolate area": lambda x: striate.interpolate(x, size=(4, 18), mode="area"),
     "interpolate bicubic": lambda x: striate.interpolate(x, scale_factor=2, mode="bicubic"),
     "interpolate bilinear": lambda x: striate.interpolate(x, scale_factor=2, mode="bilinear"),
-    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), value=4.0),
     "pad reflect": lambda x: striate.pad(x, ((1, 2), (0, 3)), "reflect"),
     "pad circular": lambda x: striate.pad(x, ((1, 2), (0, 3)), "circular"),
     "sum_pool2d": lambda x: striate.sum_pool2d(x, 3, 2, 1),

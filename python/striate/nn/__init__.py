@@ -22,9 +22,7 @@ from .activation import (
 )
 from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .convert import (
-    fully_convolutional,
-    linear_to_conv,
+from .convert import fully_convolutional, linear_to_conv
 from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from .group_norm import (
     GroupNorm,
@@ -100,24 +98,18 @@ from .resize import (
     Upsample,
     ZeroPad,
 )
-from .shuffle import (
-    ChannelShuffle,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
-    Unfold,
-)
+from .shuffle import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
-    "ELU",
-    "GELU",
-    "SELU",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -154,14 +146,14 @@ __all__ = [
     "Hardswish",
     "HuberLoss",
     "Identity",
-    "LPPool1d",
-    "LPPool2d",
-    "LPPool3d",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -185,22 +177,22 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "ReLU",
+    "ReLU6",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
-    "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
     "Softmax",
+    "Softplus",
     "SumPool1d",
     "SumPool2d",
     "SumPool3d",
-    "Softplus",
     "Tanh",
     "Unfold",
     "Upsample",

@@ -41,26 +41,14 @@ from .conv_grad import (
     conv_bias_grad,
 )
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from .convolve import (
-    SparseMatrix,
-    conv_matrix,
-    convolve,
-)
+from .convolve import SparseMatrix, conv_matrix, convolve
 from .dropout import dropout, dropout1d, dropout2d, dropout3d
 from .explain import explain
 from .group_norm import group_norm, instance_norm, layer_norm
 from .linear import linear
-from .loss import cross_entropy, mse_loss, nll_loss
-from .lp_pool import (
-    lp_pool1d,
-    lp_pool2d,
-    lp_pool3d,
-    sum_pool1d,
-    sum_pool2d,
-    sum_pool3d,
-)
 from .logistic import sigmoid, tanh
 from .loss import multi_task_loss
+from .lp_pool import lp_pool1d, lp_pool2d, lp_pool3d, sum_pool1d, sum_pool2d, sum_pool3d
 from .max_pool import (
     global_max_pool,
     max_pool1d,
@@ -72,35 +60,18 @@ from .max_pool import (
 )
 from .norm import batch_norm
 from .pad import pad
-from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from .resample import downsample, interpolate, interpolate_input_grad, upsample_zeros
-from .shuffle import (
-    channel_shuffle,
-    pixel_shuffle,
-    pixel_unshuffle,
-)
 from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
 from .regression_loss import huber_loss, l1_loss, mse_loss, smooth_l1_loss
-from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .resample import downsample, interpolate, interpolate_input_grad, upsample_zeros
 from .response_norm import local_response_norm, normalize
+from .sample import affine_grid, grid_sample, warp_affine
+from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
 from .softmax import log_softmax, softmax
-from .sample import affine_grid, grid_sample, warp_affine
 from .threads import get_num_threads, num_threads, set_num_threads
-from .unfold import (
-    fold,
-    unfold,
-)
-from .unpool import (
-    max_unpool1d,
-    max_unpool2d,
-    max_unpool3d,
-)
-from .weighted_pool import (
-    weighted_pool1d,
-    weighted_pool2d,
-    weighted_pool3d,
-)
+from .unfold import fold, unfold
+from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
+from .weighted_pool import weighted_pool1d, weighted_pool2d, weighted_pool3d
 from .workspace import get_workspace_limit, set_workspace_limit
 
 __all__ = [
@@ -120,10 +91,10 @@ __all__ = [
     "avg_pool3d",
     "avg_pool3d_input_grad",
     "batch_norm",
-    "channel_max_pool",
-    "channel_shuffle",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "channel_max_pool",
+    "channel_shuffle",
     "concatenate",
     "conv1d",
     "conv1d_input_grad",
@@ -154,12 +125,12 @@ __all__ = [
     "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
+    "grid_sample",
     "group_norm",
     "hardsigmoid",
     "hardswish",
     "huber_loss",
     "instance_norm",
-    "grid_sample",
     "interpolate",
     "interpolate_input_grad",
     "kl_div",
@@ -169,10 +140,10 @@ __all__ = [
     "linear",
     "local_response_norm",
     "log_softmax",
+    "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
-    "logsigmoid",
     "max_pool1d",
     "max_pool1d_input_grad",
     "max_pool2d",
@@ -209,8 +180,8 @@ __all__ = [
     "tanh",
     "unfold",
     "upsample_zeros",
+    "warp_affine",
     "weighted_pool1d",
     "weighted_pool2d",
     "weighted_pool3d",
-    "warp_affine",
 ]
