@@ -61,7 +61,7 @@ OPS = {
     "channel_shuffle": lambda x: striate.channel_shuffle(x, 5),
     "unfold": lambda x: striate.unfold(x, 3, 1, 1, 2),
     "convolve": lambda x: striate.convolve(x, WEIGHT, padding="half", exact=True),
-    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), 4.0),
+    "pad": lambda x: striate.pad(x, ((1, 2), (0, 3)), value=4.0),
     "warp_affine": lambda x: striate.warp_affine(x, MATRICES),
     "linear": lambda x: striate.linear(x, WEIGHT.reshape(35, 9)),
     "batch_norm": lambda x: striate.batch_norm(x, np.zeros(5, x.dtype), np.ones(5, x.dtype)),

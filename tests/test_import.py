@@ -37,7 +37,6 @@ ADDED = {
     "striate.ops.max_pool",
     "striate.ops.norm",
     "striate.ops.pad",
-    "striate.ops.pointwise",
     "striate.ops.resample",
     "striate.ops.shuffle",
     "striate.ops.take",
