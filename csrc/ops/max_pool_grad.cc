@@ -1,5 +1,6 @@
-// The gradient of a maximum goes to the pixel that won, and so does a value that is unpooled. Elements of one image and channel are added in
-// order, and no two tasks share a channel, so there are no atomics and the bits are the same every time.
+// The gradient of a maximum goes to the pixel that won, and so does a value that is unpooled. Elements of one
+// image and channel are put there in order, and no two tasks share a channel, so there are no atomics and the bits
+// are the same every time.
 //
 // One read of an index and one addition an element: nothing here gains from wider vectors.
 #include <algorithm>
