@@ -905,8 +905,13 @@ BAD_CALLS = {
         E,
         r"pad.*\(-5, -5\).*9",
     ),
-    "pad: huge with a mode": (lambda: striate.pad(image(), HUGE, "replicate"), E, r"pad.*2\^31"),
+    "pad: huge with a mode": (lambda: striate.pad(image(), HUGE, "replicate"), E, r"pad.*too long"),
     "causal in two dimensions": (lambda: conv(padding="causal"), E, r"conv2d.*causal.*2"),
+    "full padding past 64 bits": (
+        lambda: conv(padding="full", dilation=HUGE),
+        E,
+        r"conv2d.*dilation.*2\^31",
+    ),
     "transposed with a word": (lambda: transpose(padding="full"), E, r"transpose2d.*'full'"),
     # -- other pools
     "sum_pool: window of zero": (lambda: striate.sum_pool2d(image(), 0), E, r"sum_pool2d.*0"),

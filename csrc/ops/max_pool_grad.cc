@@ -1,5 +1,6 @@
-// The gradient of a maximum goes to the pixel that won, and so does a value that is unpooled. Elements of one image and channel are added in
-// order, and no two tasks share a channel, so there are no atomics and the bits are the same every time.
+// The gradient of a maximum goes to the pixel that won, and so does a value that is unpooled. Elements of one
+// image and channel are put there in order, and no two tasks share a channel, so there are no atomics and the bits
+// are the same every time.
 //
 // One read of an index and one addition an element: nothing here gains from wider vectors.
 #include <algorithm>
@@ -118,6 +119,11 @@ struct Pixel {
   }
 };
 
+bool pixels_are_even(const TensorView& view) {
+  const bool rows = view.shape[kH] == 1 || view.stride[kH] == view.shape[kW] * view.stride[kW];
+  return rows && (view.shape[kD] == 1 || view.stride[kD] == view.shape[kH] * view.shape[kW] * view.stride[kW]);
+}
+
 template <class T>
 void fill_zero(T* to, int64_t pixels, int64_t pixel_stride, int64_t channels, int64_t channel_stride) {
   if (channels == 1 ? pixel_stride == 1 : channel_stride == 1 && pixel_stride == channels) {
@@ -195,9 +201,7 @@ void run(const char* op, const TensorView& indices, const TensorView& grad, cons
     if constexpr (meeting == Meeting::adds) return pool::reference_max_grad<T>(indices, grad, out);
     return pool::reference_max_unpool<T>(indices, grad, out);
   }
-  const bool even_rows = out.shape[kH] == 1 || out.stride[kH] == out.shape[kW] * out.stride[kW];
-  const bool even = even_rows && (out.shape[kD] == 1 ||
-                                  out.stride[kD] == out.shape[kH] * out.shape[kW] * out.stride[kW]);
+  const bool even = pixels_are_even(out);
   // Channels that go together fill at least four cache lines.
   constexpr int64_t kFewest = 64, kTasks = 16;
   const int64_t channels = out.shape[kC];
@@ -224,9 +228,9 @@ void run(const char* op, const TensorView& indices, const TensorView& grad, cons
 }
 
 // The transpose of both: every index reads its pixel.
-template <class T>
+template <class T, bool Even>
 void pick(const TensorView& indices, const TensorView& input, const TensorView& output) {
-  const Pixel<false> pixel{input.shape[kH], input.shape[kW], input.stride[kD], input.stride[kH], input.stride[kW]};
+  const Pixel<Even> pixel{input.shape[kH], input.shape[kW], input.stride[kD], input.stride[kH], input.stride[kW]};
   const bool joined = output.shape[kC] > 1 && output.stride[kC] == 1;  // channels lie inside pixels
   const int64_t inner = joined ? output.shape[kC] : 1;
   const int64_t rows = output.size() / std::max<int64_t>(output.shape[kW] * inner, 1);
@@ -279,10 +283,13 @@ void max_unpool(const char* op, const TensorView& indices, const TensorView& inp
 
 void pick_elements(const char* op, const TensorView& indices, const TensorView& input, const TensorView& output) {
   check_indices(op, indices, input);
+  const auto call = [&]<class T>(T) {
+    pixels_are_even(input) ? pick<T, true>(indices, input, output) : pick<T, false>(indices, input, output);
+  };
   if (output.dtype == DType::f32)
-    pick<float>(indices, input, output);
+    call(float());
   else
-    pick<double>(indices, input, output);
+    call(double());
 }
 
 }  // namespace striate

@@ -64,7 +64,8 @@ void unfold(const UnfoldProblem& p, const TensorView& image, const TensorView& c
   const int64_t tasks = std::clamp<int64_t>(columns.size() / kTaskElements, 1, units);
   const int64_t step = columns.stride[2];
   const auto fill = [&](T* to, int64_t count) {
-    if (count > 0) kernel.fill(to, count, step, T(0));
+    if (count > 4) return kernel.fill(to, count, step, T(0));
+    for (int64_t i = 0; i < count; ++i) to[i * step] = 0;
   };
   parallel_for(tasks, workers_for(tasks, work), FpMode::exact, [&](int64_t task, int) {
     for (int64_t unit = units * task / tasks; unit < units * (task + 1) / tasks; ++unit) {

@@ -9,8 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..ops.arguments import image, integer, per_axis, per_axis_pairs
-from ..ops.conv import PADDINGS, padding_pairs
+from ..ops.arguments import (
+    PADDINGS,
+    image,
+    integer,
+    padding_pairs,
+    per_axis,
+    per_axis_pairs,
+)
 from ..ops.pad import MODES
 from . import init
 from .module import Module

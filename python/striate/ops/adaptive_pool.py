@@ -68,8 +68,12 @@ def _adaptive_avg_pool(rank: int, input: Any, output_size: Any) -> Any:
         tables.append(np.where(inside, at, -1).ravel().tolist())
         kernel = (*kernel, longest)
         counts = np.multiply.outer(counts, inside.sum(1))
-    window = _avg_window(op, rank, kernel, None, 0, False, True, 1)
-    sums = _mean(op, take(op, input, tables, None, None)[0], window, None, None)[0]
+    sums = take(op, input, tables, None, None)[0]
+    # rows first, whose sums are of whole vectors; the columns of a row that is left are few
+    for part in ((*kernel[:-1], 1), (*(1,) * (rank - 1), kernel[-1])):
+        if max(part) > 1:
+            window = _avg_window(op, rank, part, None, 0, False, True, 1)
+            sums = _mean(op, sums, window, None, None)[0]
     return sums / counts.astype(input.dtype)
 
 

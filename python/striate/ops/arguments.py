@@ -105,6 +105,47 @@ def per_axis_pairs(op: str, name: str, value: Any, rank: int) -> tuple[tuple[int
     return tuple(pairs)
 
 
+PADDINGS = ("valid", "same", "half", "full", "causal")
+
+
+def padding_pairs(
+    op: str,
+    padding: Any,
+    size: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:
+    """(low, high) for each spatial axis, from numbers or one of the words.
+
+    "valid" is none; "same" gives ceil(n / stride), as TensorFlow's; "half" reaches over half of a
+    kernel, "full" over all of it but one tap, on both sides; "causal" the same before, none behind.
+    """
+    rank = len(stride)
+    if type(padding) is not str:
+        return per_axis_pairs(op, "padding", padding, rank)
+    if padding not in PADDINGS:
+        raise ValueError(f"{op}: padding must be numbers or one of {PADDINGS}, got {padding!r}")
+    if padding == "causal" and rank != 1:
+        raise ValueError(
+            f"{op}: padding 'causal' is for one spatial axis, that of time; this has {rank}"
+        )
+    if padding == "valid" or min(stride) < 1 or min(dilation) < 1:  # C++ refuses the numbers
+        return ((0, 0),) * rank
+    pairs = []
+    for n, k, s, d in zip(size, kernel, stride, dilation, strict=False):
+        past = min(max(d * (k - 1), 0), 2**62)  # C++ refuses such a dilation
+        if padding == "same":
+            total = max((-(-n // s) - 1) * s + past + 1 - n, 0)
+            pairs.append((total // 2, total - total // 2))
+        elif padding == "half":
+            pairs.append(((past + 1) // 2,) * 2)
+        else:
+            pairs.append((past, past if padding == "full" else 0))
+    pairs += [(0, 0)] * (rank - len(pairs))  # a wrong rank is for C++ to refuse
+    return tuple(pairs)
+
+
 def sizes(op: str, name: str, value: Any) -> tuple[int, ...]:
     """A shape: a sequence of ints."""
     if not np.iterable(value) or isinstance(value, (str, bytes)):

@@ -24,8 +24,8 @@ from .arguments import (
     memory_format_of,
     operand,
     packed_weights_of,
+    padding_pairs,
     per_axis,
-    per_axis_pairs,
 )
 from .logistic import _sigmoid, _tanh
 from .rectifiers import _leaky_relu, _relu
@@ -162,47 +162,6 @@ def form_of(
     return stride, padding, dilation, groups, bool(exact), workspace
 
 
-PADDINGS = ("valid", "same", "half", "full", "causal")
-
-
-def padding_pairs(
-    op: str,
-    padding: Any,
-    size: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> tuple[tuple[int, int], ...]:
-    """(low, high) for each spatial axis, from numbers or one of the words.
-
-    "valid" is none; "same" gives ceil(n / stride), as TensorFlow's; "half" reaches over half of a
-    kernel, "full" over all of it but one tap, on both sides; "causal" the same before, none behind.
-    """
-    rank = len(stride)
-    if type(padding) is not str:
-        return per_axis_pairs(op, "padding", padding, rank)
-    if padding not in PADDINGS:
-        raise ValueError(f"{op}: padding must be numbers or one of {PADDINGS}, got {padding!r}")
-    if padding == "causal" and rank != 1:
-        raise ValueError(
-            f"{op}: padding 'causal' is for one spatial axis, that of time; this has {rank}"
-        )
-    if padding == "valid" or min(stride) < 1 or min(dilation) < 1:  # C++ refuses the numbers
-        return ((0, 0),) * rank
-    pairs = []
-    for n, k, s, d in zip(size, kernel, stride, dilation, strict=False):
-        past = max(d * (k - 1), 0)
-        if padding == "same":
-            total = max((-(-n // s) - 1) * s + past + 1 - n, 0)
-            pairs.append((total // 2, total - total // 2))
-        elif padding == "half":
-            pairs.append(((past + 1) // 2,) * 2)
-        else:
-            pairs.append((past, past if padding == "full" else 0))
-    pairs += [(0, 0)] * (rank - len(pairs))  # a wrong rank is for C++ to refuse
-    return tuple(pairs)
-
-
 def activation_of(op: str, value: Any) -> Any:
     if value is not None and not (isinstance(value, str) and value in _ACTIVATIONS):
         raise ValueError(
@@ -306,7 +265,8 @@ def conv2d(
     padding : int, (h, w), ((top, bottom), (left, right)), "valid", "same", "half" or "full"
         "same": the output has ceil(H / stride) rows, an odd row of zeros goes to the end. "half"
         and "full" surround the image with dilation * (KH - 1) zeros, halved (and rounded up) or
-        not. `conv1d` also takes "causal": as "full", but before the first element only.
+        not. `conv1d` takes "causal" too, zeros before the first element only: no output sees a
+        later input than that at its own place.
     groups : int
     residual : array_like or Tensor of the result's shape, optional
         Added to the convolution before the activation.
@@ -380,10 +340,7 @@ def conv1d(
     memory_format: str | None = None,
     out: Any = None,
 ) -> Any:
-    """As `conv2d`, for input (N, C, L) and weight (O, C / groups, K).
-
-    With ``padding="causal"`` no output sees an input behind its own place (lectures 003 and 004).
-    """
+    """As `conv2d`, for (N, C, L) and weight (O, C / groups, K); also with padding "causal"."""
     args = (
         "conv1d",
         1,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor, primitive
-from .arguments import image, integer, operand, per_axis
-from .conv import _conv, padding_pairs
+from .arguments import image, integer, operand, padding_pairs, per_axis
+from .conv import _conv
 
 
 @primitive

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, primitive
+from ..autograd.arithmetic import multiply
 from .arguments import destination, memory_format_of, operand, per_axis, real
 from .avg_pool import _avg_window, _pool
 
@@ -16,7 +17,7 @@ from .avg_pool import _avg_window, _pool
 def _power(input: Any, exponent: float) -> Any:
     """As `x**exponent`; a negative number has no broken power: NaN, without a warning."""
     if exponent == 2.0:
-        return np.multiply(input, input)
+        return multiply(input, input)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.power(input, input.dtype.type(exponent))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,9 @@ def pad(
     if number != 0.0:
         raise ValueError(f"{op}: value has no meaning with mode {mode!r}, got {value!r}")
     sizes = input.shape[2:]
-    if max(n + low + high for n, (low, high) in zip(sizes, pairs, strict=True)) >= 2**31:
-        raise ValueError(f"{op}: padding {pairs} of {input.shape} must give fewer than 2^31 pixels")
+    result = [n + low + high for n, (low, high) in zip(sizes, pairs, strict=True)]
+    if max(result) >= 2**31 or math.prod((*input.shape[:2], *result)) >= 2**60:
+        raise ValueError(f"{op}: padding {pairs} of {input.shape} gives an axis too long to index")
     tables = [
         _positions(mode, n, low, high, axis)
         for axis, (n, (low, high)) in enumerate(zip(sizes, pairs, strict=True), start=2)

@@ -101,7 +101,7 @@ def pixel_shuffle(input: Any, upscale_factor: Any, *, memory_format: str | None 
     op = "pixel_shuffle"
     input, rank = image(op, "input", input)
     factor = per_axis(op, "upscale_factor", upscale_factor, rank)
-    if min(factor) < 1 or input.shape[1] % math.prod(factor):
+    if min(factor) < 1 or max(factor) >= 2**31 or input.shape[1] % math.prod(factor):
         raise ValueError(
             f"{op}: upscale_factor must be positive, and its product over the spatial axes divide "
             f"the channels, got {upscale_factor!r} for input {input.shape}"
