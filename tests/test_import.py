@@ -14,6 +14,7 @@ ADDED = {
     "striate.autograd.arithmetic",
     "striate.autograd.arrays",
     "striate.autograd.finite_differences",
+    "striate.autograd.jacobian",
     "striate.autograd.tape",
     "striate.autograd.tensor",
     "striate.ops",
