@@ -33,6 +33,7 @@ ADDED = {
     "striate.ops.loss",
     "striate.ops.max_pool",
     "striate.ops.norm",
+    "striate.ops.probability_loss",
     "striate.ops.rectifiers",
     "striate.ops.regression_loss",
     "striate.ops.resample",
