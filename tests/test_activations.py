@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import reference_activations as ref
 import striate
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from problems import LAYOUTS, lay_out
 from striate import Tensor, grad, nn
 
@@ -137,6 +139,25 @@ def test_every_layout_and_into_out(name):
     own = x.copy()
     assert fn(own, out=own) is own
     np.testing.assert_array_equal(own, want)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_shape_and_strides(data):
+    """Slices, steps backwards and permuted axes; gradients that lie otherwise."""
+    rank = data.draw(st.integers(0, 5))
+    shape = data.draw(st.lists(st.integers(0, 9), min_size=rank, max_size=rank))
+    steps = data.draw(st.lists(st.sampled_from((1, 2, -1, -3)), min_size=rank, max_size=rank))
+    order = data.draw(st.permutations(range(rank)))
+    name = data.draw(st.sampled_from(sorted(ref.CURVES)))
+    rng = np.random.default_rng(rank)
+    whole = rng.standard_normal([n * abs(s) for n, s in zip(shape, steps, strict=True)]) * 3
+    x = whole[tuple(slice(None, None, s) for s in steps)].transpose(order)
+    g = np.array(rng.standard_normal(x.shape), order="F")
+    value, slope = ref.CURVES[name]
+    close = {"rtol": 1e-12, "atol": 1e-13}
+    np.testing.assert_allclose(getattr(striate, name)(x), value(x), **close)
+    np.testing.assert_allclose(slope_of(getattr(striate, name), x, g), slope(x) * g, **close)
 
 
 # ---- PReLU -------------------------------------------------------------------------------

@@ -86,6 +86,15 @@ OPS = {
     "softplus": lambda x: striate.softplus(x),
     "prelu": lambda x: striate.prelu(x, np.float32([0.5, 2, -1, 0, 3])),
     "dropout2d": lambda x: striate.dropout2d(x, rng=1),
+    "l1_loss": lambda x: striate.l1_loss(x, np.ones(SHAPE, x.dtype), "none"),
+    "huber_loss": lambda x: striate.huber_loss(x, np.ones(SHAPE, x.dtype), "none"),
+    "cross_entropy": lambda x: striate.cross_entropy(
+        x, np.ones((2, 8, 9), int), "none", label_smoothing=0.1
+    ),
+    "binary_cross_entropy_with_logits": lambda x: striate.binary_cross_entropy_with_logits(
+        x, np.ones(SHAPE, x.dtype), "none"
+    ),
+    "kl_div": lambda x: striate.kl_div(x, np.ones(SHAPE, x.dtype), "none"),
     "softmax": lambda x: striate.softmax(x, 1),
     "log_softmax": lambda x: striate.log_softmax(x, -1),
 }
@@ -93,6 +102,7 @@ OPS = {
 ROUNDED = {"weighted_pool2d", "batch_norm", "sigmoid", "tanh", "softmax", "log_softmax"}
 ROUNDED = {
     "batch_norm",
+    "cross_entropy",
     "group_norm",
     "instance_norm",
     "layer_norm",

@@ -24,14 +24,22 @@ OPS = (
     "mish",
     "absolute",
     "huber",
-    "prelu",
     "softmax",
     "log_softmax",
     "cross_entropy",
     "batch_norm",
     "group_norm",
 )
-ARITHMETIC = ("add", "subtract", "multiply", "divide", "add_relu")
+ARITHMETIC = (
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "add_relu",
+    "prelu",
+    "prelu_weight_terms",
+)
+UPDATES = ("sgd_update", "adam_update", "adagrad_update", "rmsprop_update")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
 RUNS = ("copy", "take", "spread", "unfold", "fold", "max_unpool")
 POOLING = ("max_pool", "max_pool_taps_grad", "avg_pool", "avg_pool_input_grad")
@@ -60,4 +68,5 @@ def test_vector_kernels_agree_with_the_references(isas):
         for isa in isas
         for dtype in ("float32", "float64")
         for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *RUNS, *POOLING)
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *UPDATES, *EXACT, *POOLING)
     }

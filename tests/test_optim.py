@@ -7,7 +7,17 @@ import math
 import numpy as np
 import pytest
 from striate.nn import Parameter
-from striate.optim import SGD, Adam, AdamW, OneCycleLR, Optimizer, Scheduler, StepLR
+from striate.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    OneCycleLR,
+    Optimizer,
+    RMSprop,
+    Scheduler,
+    StepLR,
+)
 
 RNG = np.random.default_rng(0)
 START = [RNG.normal(size=(3, 2)), RNG.normal(size=4)]
@@ -37,8 +47,17 @@ def sgd(w, grads, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=Fa
     return w
 
 
-def adam(w, grads, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
-    m, v = 0.0, 0.0
+def adam(
+    w,
+    grads,
+    lr=1e-3,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    weight_decay=0.0,
+    amsgrad=False,
+    decoupled=False,
+):
+    m, v, most = 0.0, 0.0, 0.0
     for t, g in enumerate(grads, 1):
         if decoupled:
             w = w * (1 - lr * weight_decay)
@@ -46,8 +65,46 @@ def adam(w, grads, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, deco
             g = g + weight_decay * w
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g**2
-        m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+        most = np.maximum(most, v)
+        scale = most if amsgrad else v
+        m_hat, v_hat = m / (1 - betas[0] ** t), scale / (1 - betas[1] ** t)
         w = w - lr * m_hat / (np.sqrt(v_hat) + eps)
+    return w
+
+
+def adagrad(
+    w,
+    grads,
+    lr=1e-2,
+    lr_decay=0.0,
+    weight_decay=0.0,
+    initial_accumulator_value=0.0,
+    eps=1e-10,
+):
+    v = initial_accumulator_value
+    for t, g in enumerate(grads):
+        g = g + weight_decay * w
+        v = v + g**2
+        w = w - lr / (1 + t * lr_decay) * g / (np.sqrt(v) + eps)
+    return w
+
+
+def rmsprop(
+    w,
+    grads,
+    lr=1e-2,
+    alpha=0.99,
+    eps=1e-8,
+    weight_decay=0.0,
+    momentum=0.0,
+    centered=False,
+):
+    v, m, b = 0.0, 0.0, 0.0
+    for g in grads:
+        g = g + weight_decay * w
+        v, m = alpha * v + (1 - alpha) * g**2, alpha * m + (1 - alpha) * g
+        b = momentum * b + g / (np.sqrt(v - m**2 if centered else v) + eps)
+        w = w - lr * b
     return w
 
 
@@ -64,6 +121,22 @@ CASES = [
         lambda *a, **k: adam(*a, **k, decoupled=True),
         {"lr": 0.1, "betas": (0.5, 0.6), "weight_decay": 0.3},
     ),
+    (Adam, adam, {"lr": 0.1, "betas": (0.5, 0.3), "amsgrad": True}),
+    (Adagrad, adagrad, {"eps": 1e-6}),
+    (
+        Adagrad,
+        adagrad,
+        {
+            "lr": 0.1,
+            "lr_decay": 0.2,
+            "weight_decay": 0.1,
+            "initial_accumulator_value": 0.5,
+        },
+    ),
+    (RMSprop, rmsprop, {"eps": 1e-3}),
+    (RMSprop, rmsprop, {"alpha": 0.7, "momentum": 0.8, "weight_decay": 0.1, "eps": 1e-2}),
+    (RMSprop, rmsprop, {"alpha": 0.7, "centered": True, "eps": 1e-1}),
+    (RMSprop, rmsprop, {"alpha": 0.7, "momentum": 0.8, "centered": True, "eps": 1e-1}),
 ]
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import reference_norms as ref
 import striate
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from problems import lay_out
 from striate import Tensor, _core, grad, nn
 
@@ -43,6 +45,31 @@ def test_group_norm_and_its_gradients(shape, dtype, machines):
                     np.testing.assert_allclose(
                         got, expected, rtol=0, atol=scale * close["rtol"], err_msg=line
                     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_group_norm_of_any_shape_and_strides(data):
+    """Slices, steps backwards and permuted axes of a random array."""
+    rank = data.draw(st.integers(2, 5))
+    groups, group = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))
+    spatial = data.draw(st.lists(st.integers(1, 7), min_size=rank - 2, max_size=rank - 2))
+    shape = (data.draw(st.integers(1, 4)), groups * group, *spatial)
+    steps = data.draw(st.lists(st.sampled_from((1, 2, -1)), min_size=rank, max_size=rank))
+    order = data.draw(st.permutations(range(rank)))
+    rng = np.random.default_rng(rank)
+    stored = [shape[axis] * abs(step) for axis, step in zip(order, steps, strict=True)]
+    whole = rng.standard_normal(stored)[tuple(slice(None, None, s) for s in steps)]
+    x = whole.transpose(np.argsort(order))
+    g, weight = np.asfortranarray(rng.standard_normal(shape)), rng.standard_normal(shape[1])
+    leaves = [Tensor(v, requires_grad=True) for v in (x, weight, np.zeros(shape[1]))]
+    y = striate.group_norm(leaves[0], groups, *leaves[1:], eps=0.1)
+    want = ref.group_norm(x, groups, weight, np.zeros(shape[1]), 0.1)
+    np.testing.assert_allclose(y.numpy(), want, rtol=1e-10, atol=1e-11)
+    for got, expected in zip(
+        grad(y, leaves, g), ref.group_norm_grad(x, g, groups, weight, 0.1), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10)
 
 
 def test_group_norm_has_the_same_bits_for_any_thread_count(isas):

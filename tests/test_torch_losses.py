@@ -100,7 +100,6 @@ def test_probabilities(shape, weighted, smoothing, reduction):
 def test_binary_cross_entropy(weighted, reduction):
     rng = np.random.default_rng(2)
     x, t = rng.random((5, 4)), rng.random((5, 4))
-    x[0], t[0] = [0, 1, 0, 1], [0, 0, 1, 1]
     weight = rng.random((5, 4)) if weighted else None
     other = None if weight is None else torch.tensor(weight)
     compare(
@@ -108,6 +107,12 @@ def test_binary_cross_entropy(weighted, reduction):
         lambda x, t: F.binary_cross_entropy(x, t, other, reduction=reduction),
         x,
         t,
+    )
+    x[0], t[0] = [0, 1, 0, 1], [0, 0, 1, 1]  # where PyTorch's gradient of the target is infinite
+    compare(
+        lambda x: striate.binary_cross_entropy(x, t, reduction, weight=weight),
+        lambda x: F.binary_cross_entropy(x, torch.tensor(t), other, reduction=reduction),
+        x,
     )
     positive = rng.random(4) if weighted else None
     compare(

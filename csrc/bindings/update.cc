@@ -1,6 +1,8 @@
 // The steps of the optimisers, which change their first operand and their own state in place.
 #include "ops/update.h"
 
+#include <optional>
+
 #include "bindings/arrays.h"
 
 namespace striate::python {

@@ -502,6 +502,7 @@ def adam_update(
     grad: Array,
     exp_avg: Array,
     exp_avg_sq: Array,
+    max_exp_avg_sq: Array | None,
     step: int,
     lr: float,
     beta1: float,
@@ -509,4 +510,19 @@ def adam_update(
     eps: float,
     weight_decay: float,
     decoupled: bool,
+) -> None: ...
+def adagrad_update(
+    value: Array, grad: Array, sum: Array, rate: float, eps: float, weight_decay: float
+) -> None: ...
+def rmsprop_update(
+    value: Array,
+    grad: Array,
+    square_avg: Array,
+    grad_avg: Array | None,
+    momentum_buffer: Array | None,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
 ) -> None: ...

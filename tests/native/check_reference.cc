@@ -295,6 +295,7 @@ const Group kGroups[] = {
     {"arithmetic", both(check_binary<float>, check_binary<double>)},
     {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
     {"group_norm", both(check_group_norm<float>, check_group_norm<double>)},
+    {"updates", check_updates},
     {"exact", check_exact_ops},
     {"runs", check_runs},
     {"pooling", check_pooling},

@@ -206,6 +206,8 @@ void for_each_case(Body body) {
 
 /// The ops whose kernels have the bits of the reference: check_exact.cc.
 bool check_exact_ops(Isa isa);
+/// The steps of the optimisers: check_update.cc.
+bool check_updates(Isa isa);
 /// All algorithms of the convolution: check_conv.cc.
 bool check_convolutions(Isa isa);
 /// All algorithms of pooling: check_pool.cc.

@@ -17,10 +17,11 @@ STRIATE_INLINE native<T> apply(native<T> a, native<T> g, const Args& args) {
     return Function::template value<T>(a, args);
 }
 
-/// Not inlined: its two callers share the code. The arguments are a copy, which no store can change.
+/// Not inlined: its two callers share the code.
 template <class Function, bool kGrad, class T, class Args>
-__attribute__((noinline)) void dense_run(const T* a, const T* g, T* out, int64_t count, const Args args) {
+__attribute__((noinline)) void dense_run(const T* a, const T* g, T* out, int64_t count, const Args& given) {
   using V = native<T>;
+  const Args args = given;  // a copy that no store can change; what the function does not use is not copied
   constexpr int n = kLanes<T>;
   int64_t i = 0;
   for (; i + n <= count; i += n)

@@ -7,6 +7,7 @@ users touch, `finite_differences` their proof, `arrays` what is accepted as an a
 from .arithmetic import concatenate, stack
 from .arrays import as_array
 from .finite_differences import gradcheck
+from .jacobian import jacobian
 from .tape import Primitive, is_recording, no_grad, primitive
 from .tensor import Tensor, grad
 
@@ -18,6 +19,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "is_recording",
+    "jacobian",
     "no_grad",
     "primitive",
     "stack",

@@ -26,6 +26,8 @@ class Adam(Optimizer):
     lr : float
     betas : (float, float)
     eps, weight_decay : float
+    amsgrad : bool
+        Divide by the root of the largest v so far (Reddi, Kale and Kumar 2018).
 
     Raises
     ------
@@ -43,7 +45,9 @@ class Adam(Optimizer):
         "step": int,
         "exp_avg": np.ndarray,
         "exp_avg_sq": np.ndarray,
+        "max_exp_avg_sq": np.ndarray,
     }
+    _optional_slots: ClassVar[Mapping[str, str]] = {"max_exp_avg_sq": "amsgrad"}
     _decoupled = False  # whether weight decay leaves the moments alone
 
     def __init__(
@@ -53,8 +57,15 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+        }
         super().__init__(params, defaults)
 
     def _check(self, **options: Any) -> None:
@@ -71,6 +82,8 @@ class Adam(Optimizer):
     ) -> None:
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(value), exp_avg_sq=np.zeros_like(value))
+            if options["amsgrad"]:
+                state["max_exp_avg_sq"] = np.zeros_like(value)
         step = state["step"] + 1
         beta1, beta2 = options["betas"]
         _core.adam_update(
@@ -78,6 +91,7 @@ class Adam(Optimizer):
             grad,
             state["exp_avg"],
             state["exp_avg_sq"],
+            state["max_exp_avg_sq"] if options["amsgrad"] else None,
             step,
             options["lr"],
             beta1,
@@ -104,5 +118,6 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)

@@ -13,6 +13,16 @@ from ..nn import Parameter
 
 Array = npt.NDArray[Any]
 
+_NOT_NEGATIVE = (
+    "lr",
+    "weight_decay",
+    "eps",
+    "lr_decay",
+    "initial_accumulator_value",
+    "alpha",
+)
+_NUMBERS = (*_NOT_NEGATIVE, "momentum", "dampening")
+
 
 class Optimizer:
     """Base class; a subclass defines `_update`, the change of one parameter.
@@ -30,9 +40,11 @@ class Optimizer:
         Each with "params" and every option, as in PyTorch.
     """
 
-    # What `_update` keeps for a parameter, all of it or nothing: int for a count, ndarray for an
-    # array like the parameter. None: a subclass that does not say.
+    # What `_update` may keep for a parameter: int for a count, ndarray for an array like the
+    # parameter. None: a subclass that does not say.
     _slots: ClassVar[Mapping[str, type] | None] = None
+    # Slots that there are only with an option that is neither 0 nor False: slot -> option.
+    _optional_slots: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         groups = list(params)
@@ -40,33 +52,59 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: there are no parameters")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
+        self.defaults = dict(defaults)
         self.param_groups: list[dict[str, Any]] = []
+        self._parameters: list[Parameter] = []
+        self.state: list[dict[str, Any]] = []
+        self._first_lrs: list[float] = []
         for group in groups:
-            unknown = set(group) - set(defaults) - {"params"}
-            if unknown:
-                raise ValueError(f"{type(self).__name__}: unknown options {sorted(unknown)}")
-            given = group["params"]
-            members = [given] if isinstance(given, Parameter) else list(given)
-            self._check(**{**defaults, **{k: v for k, v in group.items() if k != "params"}})
-            self.param_groups.append({**defaults, **group, "params": members})
-        self._parameters = [p for group in self.param_groups for p in group["params"]]
-        for parameter in self._parameters:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Take up parameters later, such as layers that were frozen: "params" and own options.
+
+        Raises
+        ------
+        TypeError, ValueError
+            No Parameter, one that is there already, options unknown or impossible; nothing has
+            changed then.
+        """
+        name = type(self).__name__
+        unknown = set(group) - set(self.defaults) - {"params"}
+        if unknown:
+            raise ValueError(f"{name}: unknown options {sorted(unknown)}")
+        given = group["params"]
+        members = [given] if isinstance(given, Parameter) else list(given)
+        options = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
+        self._check(**options)
+        for parameter in members:
             if not isinstance(parameter, Parameter):
-                raise TypeError(
-                    f"{type(self).__name__}: {type(parameter).__name__} is not a Parameter"
-                )
-        if len({id(parameter) for parameter in self._parameters}) < len(self._parameters):
-            raise ValueError(f"{type(self).__name__}: a parameter was given twice")
-        self.state: list[dict[str, Any]] = [{} for _ in self._parameters]
+                raise TypeError(f"{name}: {type(parameter).__name__} is not a Parameter")
+        everyone = [*self._parameters, *members]
+        if len({id(parameter) for parameter in everyone}) < len(everyone):
+            raise ValueError(f"{name}: a parameter was given twice")
+        self.param_groups.append({**options, "params": members})
+        self._parameters = everyone
+        self.state.extend({} for _ in members)
+
+    def first_lrs(self) -> list[float]:
+        """The learning rate of each group as the first schedule found it.
+
+        Schedules that are made one after another begin with the same rates, though the first may
+        have set its own already.
+        """
+        known = len(self._first_lrs)
+        self._first_lrs += [float(group["lr"]) for group in self.param_groups[known:]]
+        return list(self._first_lrs)
 
     def _check(self, **options: Any) -> None:
         """Raise TypeError for options that are no numbers, ValueError for those out of range."""
-        for name in ("lr", "weight_decay", "eps", "momentum", "dampening"):
+        for name in _NUMBERS:
             if not isinstance(options.get(name, 0.0), Real):
                 raise TypeError(
                     f"{type(self).__name__}: {name} must be a number, got {options[name]!r}"
                 )
-        for name in ("lr", "weight_decay", "eps"):
+        for name in _NOT_NEGATIVE:
             if not options.get(name, 0.0) >= 0.0:
                 raise ValueError(
                     f"{type(self).__name__}: {name} must not be negative, got {options[name]}"
@@ -136,8 +174,13 @@ class Optimizer:
                 f"{name}: the saved state has {len(states)} parameters in {len(groups)} groups, "
                 f"there are {len(self.state)} in {len(self.param_groups)}"
             )
+        options = [
+            saved
+            for group, saved in zip(self.param_groups, groups, strict=True)
+            for _ in group["params"]
+        ]
         for position, (state, parameter) in enumerate(zip(states, self._parameters, strict=True)):
-            self._check_slots(position, state, parameter)
+            self._check_slots(position, state, parameter, options[position])
             for key, value in state.items():
                 if isinstance(value, np.ndarray) and value.shape not in ((), parameter.shape):
                     raise ValueError(
@@ -171,14 +214,25 @@ class Optimizer:
         """Options as `param_groups` has them, from their plain form."""
         return {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
 
-    def _check_slots(self, position: int, state: Mapping[str, Any], parameter: Parameter) -> None:
+    def _check_slots(
+        self,
+        position: int,
+        state: Mapping[str, Any],
+        parameter: Parameter,
+        options: Mapping[str, Any],
+    ) -> None:
         """Raise ValueError unless `_update` could have left `state` behind."""
         if self._slots is None or not state:
             return
         where = f"{type(self).__name__}: saved state of parameter {position}"
-        if set(state) != set(self._slots):
-            raise ValueError(f"{where} has {sorted(state)}, needed are {sorted(self._slots)}")
-        for key, kind in self._slots.items():
+        slots = {
+            key: kind
+            for key, kind in self._slots.items()
+            if key not in self._optional_slots or options.get(self._optional_slots[key])
+        }
+        if set(state) != set(slots):
+            raise ValueError(f"{where} has {sorted(state)}, needed are {sorted(slots)}")
+        for key, kind in slots.items():
             value = state[key]
             if kind is int:
                 if not isinstance(value, Integral) or value < 0:

@@ -1,4 +1,4 @@
-"""Learning rates that change with the number of steps."""
+"""What all schedules share, and the one-cycle schedule."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ class Scheduler:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        self.base_lrs = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base_lrs = optimizer.first_lrs()
         self.last_epoch = 0
 
     def _apply(self) -> None:
         raise NotImplementedError(f"{type(self).__name__} defines no _apply()")
+
+    def _set(self, lrs: list[float]) -> None:
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
 
     def step(self) -> None:
         """Move on by one."""
@@ -50,21 +54,6 @@ class Scheduler:
                 f"needed are {sorted(own)}"
             )
         self.__dict__.update(state_dict)
-
-
-class StepLR(Scheduler):
-    """``lr = lr0 * gamma ** (calls // step_size)``. Source: lectures 000 and 001 (divide by 10)."""
-
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
-            raise ValueError(f"StepLR: step_size must be positive, got {step_size}")
-        super().__init__(optimizer)
-        self.step_size, self.gamma = step_size, gamma
-
-    def _apply(self) -> None:
-        factor = self.gamma ** (self.last_epoch // self.step_size)
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["lr"] = base * factor
 
 
 class OneCycleLR(Scheduler):
