@@ -180,6 +180,8 @@ def test_normalize(p, dtype):
         got = striate.normalize(x, p, dim)
         assert got.dtype == dtype
         np.testing.assert_allclose(got, want, **tolerance(dtype))
+    spoilt = np.array([[1.0, np.nan], [3.0, 4.0]], dtype)
+    assert np.isnan(striate.normalize(spoilt, p)).tolist() == [[True, True], [False, False]]
     leaf = Tensor(x, requires_grad=True)
     (dx,) = grad(striate.normalize(leaf, p, 1, 0.5), [leaf], np.ones_like(x))
     np.testing.assert_allclose(dx[1, :, 2], 2)  # shorter than eps: x / eps

@@ -123,10 +123,11 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
         return input * 1.0
     if p == math.inf:
         norm = reduce_max(size, dim)[0]
-        long = np.asarray(_data(norm) > eps, data.dtype)
+        long = np.asarray(~(_data(norm) <= eps), data.dtype)  # NaN is not short
     else:
         powers = (size * size if p == 2 else size**p).sum(dim, keepdims=True)
         # In float64, where a tiny eps to the power p is not 0 yet.
-        long = np.asarray(_data(powers).astype(np.float64) ** (1.0 / p) > eps, data.dtype)
+        lengths = _data(powers).astype(np.float64) ** (1.0 / p)
+        long = np.asarray(~(lengths <= eps), data.dtype)
         norm = (powers * long + (1 - long)) ** (1.0 / p)  # a root of 0 has no slope
     return input / (norm * long + number(eps) * (1 - long))
