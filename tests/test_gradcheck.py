@@ -211,6 +211,12 @@ LAYERS = {
     "AvgPool3d": (nn.AvgPool3d(2), 3),
     "GlobalAvgPool": (nn.GlobalAvgPool(), 2),
     "GlobalMaxPool": (nn.GlobalMaxPool(), 2),
+    "TransformInvariantConv2d": (
+        nn.TransformInvariantConv2d(
+            4, 2, 3, groups=2, rotations=3, scales=(1, 0.7), reflections=True, **F64
+        ),
+        2,
+    ),
     "Upsample": (nn.Upsample(scale_factor=2, mode="bilinear"), 2),
     "ZeroPad": (nn.ZeroPad(((1, 2), (0, 1))), 2),
     "Flatten": (nn.Flatten(), 2),
@@ -242,7 +248,7 @@ def test_layers(name):
 
 def test_every_layer_is_checked():
     abstract = {"Module", "ModuleList", "Sequential", "Parameter", "init"}
-    losses = {"CrossEntropyLoss", "MSELoss"}  # by their functions above
+    losses = {"CrossEntropyLoss", "MSELoss", "rotation_regulariser"}  # by their functions above
     assert set(LAYERS) == set(nn.__all__) - abstract - losses
 
 

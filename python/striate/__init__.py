@@ -25,6 +25,7 @@ from .autograd import Tensor, grad, gradcheck, no_grad
 from .ops import (
     add_relu,
     affine_grid,
+    affine_matrices,
     avg_pool1d,
     avg_pool1d_input_grad,
     avg_pool2d,
@@ -88,6 +89,7 @@ __all__ = [
     "__version__",
     "add_relu",
     "affine_grid",
+    "affine_matrices",
     "autograd",
     "avg_pool1d",
     "avg_pool1d_input_grad",

@@ -1,7 +1,7 @@
 """Data: arrays to mini-batches, augmentation, the IDX format, Fashion-MNIST."""
 
 from .atomic import write_atomically
-from .augment import Augment, CenterCrop, RandomCrop, RandomResizedCrop, affine_matrices
+from .augment import Augment, CenterCrop, RandomCrop, RandomResizedCrop
 from .color import ColorJitter
 from .fashion import (
     FASHION_MNIST_CLASSES,
@@ -30,7 +30,6 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "RandomShift",
-    "affine_matrices",
     "fashion_mnist",
     "fashion_mnist_sample",
     "find_fashion_mnist",

@@ -4,6 +4,7 @@ from . import init
 from .activation import Dropout, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .invariant import TransformInvariantConv2d, rotation_regulariser
 from .linear import Flatten, Identity, Linear
 from .loss import CrossEntropyLoss, MSELoss
 from .module import Module
@@ -56,7 +57,9 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "TransformInvariantConv2d",
     "Upsample",
     "ZeroPad",
     "init",
+    "rotation_regulariser",
 ]

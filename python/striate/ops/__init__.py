@@ -40,13 +40,14 @@ from .max_pool import (
 from .norm import batch_norm
 from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
 from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
-from .sample import affine_grid, grid_sample, warp_affine
+from .sample import affine_grid, affine_matrices, grid_sample, warp_affine
 from .threads import get_num_threads, num_threads, set_num_threads
 from .workspace import get_workspace_limit, set_workspace_limit
 
 __all__ = [
     "add_relu",
     "affine_grid",
+    "affine_matrices",
     "avg_pool1d",
     "avg_pool1d_input_grad",
     "avg_pool2d",
