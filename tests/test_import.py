@@ -23,6 +23,7 @@ ADDED = {
     "striate.ops.conv_grad",
     "striate.ops.conv_transpose",
     "striate.ops.explain",
+    "striate.ops.layout",
     "striate.ops.linear",
     "striate.ops.loss",
     "striate.ops.max_pool",

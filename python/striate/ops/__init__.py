@@ -26,6 +26,7 @@ from .conv_grad import (
 )
 from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .explain import explain
+from .layout import from_nhwc, hwio_to_oihw, oihw_to_hwio, to_nhwc
 from .linear import linear
 from .loss import cross_entropy, mse_loss, nll_loss
 from .max_pool import (
@@ -73,11 +74,13 @@ __all__ = [
     "downsample",
     "dropout",
     "explain",
+    "from_nhwc",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
     "global_max_pool",
     "grid_sample",
+    "hwio_to_oihw",
     "interpolate",
     "interpolate_input_grad",
     "leaky_relu",
@@ -92,6 +95,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "num_threads",
+    "oihw_to_hwio",
     "pad",
     "relu",
     "set_num_threads",
@@ -100,6 +104,7 @@ __all__ = [
     "softmax",
     "stack",
     "tanh",
+    "to_nhwc",
     "upsample_zeros",
     "warp_affine",
 ]

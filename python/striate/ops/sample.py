@@ -7,14 +7,16 @@ image. `grid_sample` is differentiable by image and points, so a network can lea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import _core
 from ..autograd import Tensor, as_array, primitive
 from .arguments import destination, memory_format_of, operand, real, same_dtype, sizes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Mode = Literal["nearest", "bilinear", "bicubic"]
 Padding = Literal["zeros", "border", "reflection"]
