@@ -19,6 +19,7 @@ OPS = (
 )
 ARITHMETIC = ("add", "subtract", "multiply", "divide", "add_relu")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
+SAMPLING = ("grid_sample", "warp_affine", "grid_sample_input_grad", "grid_sample_grid_grad")
 POOLING = ("max_pool", "max_pool_taps_grad", "avg_pool", "avg_pool_input_grad")
 
 
@@ -44,5 +45,5 @@ def test_vector_kernels_agree_with_the_references(isas):
         ("ok", isa, dtype, op)
         for isa in isas
         for dtype in ("float32", "float64")
-        for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *POOLING)
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *POOLING, *SAMPLING)
     }

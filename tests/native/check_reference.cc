@@ -199,6 +199,7 @@ const Group kGroups[] = {
     {"batch_norm", both(check_batch_norm<float>, check_batch_norm<double>)},
     {"exact", check_exact_ops},
     {"pooling", check_pooling},
+    {"sampling", check_sampling},
     {"convolution", check_convolutions},
 };
 

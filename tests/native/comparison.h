@@ -210,5 +210,7 @@ bool check_exact_ops(Isa isa);
 bool check_convolutions(Isa isa);
 /// All algorithms of pooling: check_pool.cc.
 bool check_pooling(Isa isa);
+/// Sampling at points and by maps: check_sample.cc.
+bool check_sampling(Isa isa);
 
 }  // namespace striate
