@@ -53,7 +53,7 @@ def _(grad: Any, input: Any, grid: Any, how: Any, corners: Any) -> Any:
     return _grid_sample_grid_grad(input, grad, grid, how, corners)
 
 
-# The sampling is linear in the image, so these two have second derivatives by gradient and image.
+# The gradient by the image has rules of its own; that by the points has none, and says so.
 @_grid_sample_input_grad.vjp("grad_output")
 def _(grad: Any, grid: Any, how: Any, corners: Any) -> Any:
     return _grid_sample(grad, grid, how, corners, None, None)
@@ -247,7 +247,7 @@ def warp_affine(
 
     References
     ----------
-    Lecture 004 (data augmentation).
+    Lecture 000 (data augmentation).
     """
     op = "warp_affine"
     input = operand(op, "input", input)
