@@ -95,7 +95,7 @@ def test_every_parameter_moves_points_as_documented():
     """out = centre + translation + R H S F (in - centre), written down once more."""
     rng = np.random.default_rng(4)
     drawn = data.Augment().draw(50, rng)
-    matrices = data.affine_matrices((50, 1, 12, 17), **drawn)
+    matrices = striate.affine_matrices((50, 1, 12, 17), **drawn)
     centre = np.array([8.0, 5.5])
     for i, matrix in enumerate(matrices):
         angle = math.radians(drawn["rotation"][i])
@@ -129,7 +129,7 @@ def test_equal_generators_give_equal_images_and_inputs_stay(images):
 
 def test_fill_comes_in_from_outside():
     ones = np.ones((2, 3, 8, 8), np.float32)
-    shifted = data.affine_matrices(ones.shape, translation=(3.5, 0))
+    shifted = striate.affine_matrices(ones.shape, translation=(3.5, 0))
     got = striate.warp_affine(ones, shifted, fill=(5.0, 6.0, 7.0))
     for channel, value in enumerate((5, 6, 7)):
         assert np.allclose(got[:, channel, :, 0], value)
@@ -227,7 +227,7 @@ def test_hue_turns_as_colorsys_does():
         (lambda x: data.Augment(flip=1.5), "Augment: flip.*1.5"),
         (lambda x: data.Augment(translation=-1), "Augment: translation.*-1"),
         (lambda x: data.Augment(shear=90), "Augment: shear.*90"),
-        (lambda x: data.Augment()(x[0], np.random.default_rng(0)), r"augmentation.*\(3, 9, 9\)"),
+        (lambda x: data.Augment()(x[0], np.random.default_rng(0)), r"affine_matrices.*\(3, 9, 9\)"),
         (lambda x: data.CenterCrop(10)(x), r"CenterCrop: size \(10, 10\).*\(9, 9\)"),
         (lambda x: data.RandomCrop(0)(x, np.random.default_rng(0)), "RandomCrop: size.*0"),
         (lambda x: data.Cutout(0), "Cutout: size.*0"),

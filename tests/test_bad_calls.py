@@ -581,8 +581,8 @@ BAD_CALLS = {
         E,
         r"warp_affine: fill.*'border'",
     ),
-    "warp a tensor": (
-        lambda: striate.warp_affine(striate.Tensor(image()), a(2, 2, 3)),
+    "warp by a tensor": (
+        lambda: striate.warp_affine(image(), striate.Tensor(a(2, 2, 3))),
         T,
         r"warp_affine.*affine_grid",
     ),

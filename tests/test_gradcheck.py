@@ -296,6 +296,12 @@ LAYERS = {
     "PixelUnshuffle": (nn.PixelUnshuffle((5, 3)), 2),
     "ChannelShuffle": (nn.ChannelShuffle(2), 3),
     "Unfold": (nn.Unfold(2), 2),
+    "TransformInvariantConv2d": (
+        nn.TransformInvariantConv2d(
+            4, 2, 3, groups=2, rotations=3, scales=(1, 0.7), reflections=True, **F64
+        ),
+        2,
+    ),
     "Upsample": (nn.Upsample(scale_factor=2, mode="bilinear"), 2),
     "ZeroPad": (nn.ZeroPad(((1, 2), (0, 1))), 2),
     "Flatten": (nn.Flatten(), 2),
@@ -354,6 +360,8 @@ def test_layers_of_other_inputs(rank):
     unpool = getattr(nn, f"MaxUnpool{rank}d")(2)
     assert gradcheck(lambda x: unpool(x, at, X[rank][2:]), [leaf(pooled.shape)])
     assert gradcheck(nn.Fold((4,) * rank, 2), [leaf((1, 2 * 2**rank, 3**rank))])
+    losses = {"CrossEntropyLoss", "MSELoss", "rotation_regulariser"}  # by their functions above
+    assert set(LAYERS) == set(nn.__all__) - abstract - losses
 
 
 def second(fn, shapes):

@@ -31,6 +31,7 @@ ADDED = {
     "striate.ops.dropout",
     "striate.ops.explain",
     "striate.ops.group_norm",
+    "striate.ops.layout",
     "striate.ops.linear",
     "striate.ops.logistic",
     "striate.ops.loss",

@@ -1,4 +1,4 @@
-"""All modes of interpolation, in all ranks, against dense matrices; and exactly where they are exact."""
+"""All modes of interpolation, in all ranks, against dense matrices."""
 
 import numpy as np
 import pytest

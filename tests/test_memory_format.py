@@ -99,6 +99,8 @@ OPS = {
     "nearest": lambda x, **k: striate.interpolate(x, scale_factor=2, **k),
     "bicubic": lambda x, **k: striate.interpolate(x, scale_factor=2, mode="bicubic", **k),
     "bilinear": lambda x, **k: striate.interpolate(x, scale_factor=2, mode="bilinear", **k),
+    "grid_sample": lambda x, **k: striate.grid_sample(x, np.zeros((2, 3, 4, 2), np.float32), **k),
+    "warp_affine": lambda x, **k: striate.warp_affine(x, np.ones((2, 2, 3), np.float32), **k),
     "pad": lambda x, **k: striate.pad(x, 1, **k),
     "pad reflect": lambda x, **k: striate.pad(x, 1, "reflect", **k),
     "sum_pool2d": lambda x, **k: striate.sum_pool2d(x, 2, **k),

@@ -42,6 +42,7 @@ ARITHMETIC = (
 UPDATES = ("sgd_update", "adam_update", "adagrad_update", "rmsprop_update")
 EXACT = ("pad", "downsample", "upsample_zeros", "channel_sum", "max_pool_input_grad")
 RUNS = ("copy", "take", "spread", "unfold", "fold", "max_unpool")
+SAMPLING = ("grid_sample", "warp_affine", "grid_sample_input_grad", "grid_sample_grid_grad")
 POOLING = ("max_pool", "max_pool_taps_grad", "avg_pool", "avg_pool_input_grad")
 
 
@@ -69,4 +70,5 @@ def test_vector_kernels_agree_with_the_references(isas):
         for dtype in ("float32", "float64")
         for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *RUNS, *POOLING)
         for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *UPDATES, *EXACT, *POOLING)
+        for op in (*OPS, *(f"{op}_grad" for op in OPS), *ARITHMETIC, *EXACT, *POOLING, *SAMPLING)
     }

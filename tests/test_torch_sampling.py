@@ -17,7 +17,7 @@ def modes():
     for rank in (1, 2, 3):
         for mode in ("nearest", "nearest-exact", "area"):
             yield rank, mode, None, False
-        for mode, names in NAMES.items():
+        for names in NAMES.values():
             if rank in names:
                 for corners, antialias in itertools.product((False, True), (False, True)):
                     if rank == 2 or not antialias:

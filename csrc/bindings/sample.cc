@@ -85,6 +85,22 @@ py::array warp(const py::array& input, const py::array& matrices, const Ints& si
   return result;
 }
 
+py::array warp_grad(const Ints& input_shape, const py::array& grad_output, const py::array& matrices,
+                    const std::string& mode, const std::string& padding_mode, const Format& format) {
+  constexpr const char* op = "warp_affine_input_grad";
+  const DType dtype = common_dtype(op, {{"grad_output", &grad_output}, {"matrices", &matrices}});
+  const TensorView g = view_of(op, "grad_output", grad_output), m = view_of(op, "matrices", matrices);
+  if (g.rank < 4) fail_value(op, ": grad_output must have 4 or 5 axes, got ", tuple_text(g.dims()));
+  const auto p = SampleProblem::warp(op, dtype, input_shape, m.dims(), g.dims().subspan(2), mode, padding_mode);
+  check_grad(op, g, p);
+  py::array flat = matrices.attr("reshape")(-1), holder;
+  const void* map = dense_vector(op, "matrices", flat, m.size(), dtype, holder);
+  py::array result = new_array(op, input_shape, dtype, format_for(op, g, format));
+  const TensorView dx = lift(view_of(op, "out", result));
+  without_gil([&] { warp_affine_input_grad(p, lift(g), map, dx); });
+  return result;
+}
+
 }  // namespace
 
 void bind_sample(py::module_& m) {
@@ -92,6 +108,7 @@ void bind_sample(py::module_& m) {
   m.def("grid_sample_input_grad", input_grad);
   m.def("grid_sample_grid_grad", grid_grad);
   m.def("warp_affine", warp);
+  m.def("warp_affine_input_grad", warp_grad);
 }
 
 }  // namespace striate::python

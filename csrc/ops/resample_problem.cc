@@ -18,7 +18,9 @@ std::vector<int64_t> ResampleProblem::input_shape() const { return shape_of(*thi
 std::vector<int64_t> ResampleProblem::output_shape() const { return shape_of(*this, &ResampleAxis::out); }
 
 ResampleProblem ResampleProblem::make(const Arguments& a) {
-  constexpr int64_t kLargestExtent = std::numeric_limits<int32_t>::max() / 16;  // of 32-bit tables
+  // Tables count taps in 32 bits: 2 an element as a rule, up to 6 of the cubic and of filters.
+  const int64_t largest_extent =
+      std::numeric_limits<int32_t>::max() / (a.mode == Resampling::cubic || a.antialias ? 16 : 4);
   if (a.input_shape.size() < 3 || a.input_shape.size() > 5)
     fail_value(a.op, ": input must have 3 to 5 axes (N, C, spatial), got ", tuple_text(a.input_shape));
   const size_t rank = a.input_shape.size() - 2;
@@ -50,8 +52,8 @@ ResampleProblem ResampleProblem::make(const Arguments& a) {
       fail_value(a.op, ": input must have at least one element along each spatial axis, got ",
                  tuple_text(a.input_shape));
     if (axis.out < 1) fail_value(a.op, ": size must be positive, got ", tuple_text(a.output_size));
-    if (axis.in > kLargestExtent || axis.out > kLargestExtent)
-      fail_value(a.op, ": sizes must be below 2^27 along an axis, got ", tuple_text(a.input_shape),
+    if (axis.in > largest_extent || axis.out > largest_extent)
+      fail_value(a.op, ": sizes must be at most ", largest_extent, " along an axis, got ", tuple_text(a.input_shape),
                  " and size ", tuple_text(a.output_size));
     if (!a.scale) continue;
     axis.scale = (*a.scale)[i];

@@ -78,13 +78,10 @@ void forward(const SampleProblem& p, const TensorView& image, sample::Args<T>& a
 }
 
 template <class T>
-void input_grad(const SampleProblem& p, const TensorView& g, const TensorView& grid, const TensorView& dx,
+void input_grad(const SampleProblem& p, const TensorView& g, sample::Args<T>& a, const TensorView& dx,
                 const char* force) {
-  auto a = arguments<T>(p, dx, g);
   a.result = dx.as<T>();
   a.grad = g.as<T>();
-  a.grid = grid.as<T>();
-  copy_strides(grid, a.grid_stride);
   if (choose(kOp, kRows, force, p, dx) == OneKernel::reference)
     return sample::reference_input_grad(a, reference_workers(p));
   // Planes are independent; a task makes its taps once for all of its planes.
@@ -151,7 +148,24 @@ void warp_affine(const SampleProblem& p, const TensorView& x, const void* map, c
 void sample_input_grad(const SampleProblem& p, const TensorView& g, const TensorView& grid, const TensorView& dx,
                        const char* force) {
   if (dx.size() == 0) return;
-  for_type(p.dtype, [&](auto zero) { input_grad<decltype(zero)>(p, g, grid, dx, force); });
+  for_type(p.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    auto a = arguments<T>(p, dx, g);
+    a.grid = grid.as<T>();
+    copy_strides(grid, a.grid_stride);
+    input_grad<T>(p, g, a, dx, force);
+  });
+}
+
+void warp_affine_input_grad(const SampleProblem& p, const TensorView& g, const void* map, const TensorView& dx,
+                            const char* force) {
+  if (dx.size() == 0) return;
+  for_type(p.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    auto a = arguments<T>(p, dx, g);
+    a.map = static_cast<const T*>(map);
+    input_grad<T>(p, g, a, dx, force);
+  });
 }
 
 void sample_grid_grad(const SampleProblem& p, const TensorView& g, const TensorView& x, const TensorView& grid,

@@ -50,5 +50,7 @@ void sample_grid_grad(const SampleProblem& problem, const TensorView& grad_outpu
 /// `map` is dense, (n, rank, rank + 1): from output to input pixels. `fill` holds c values, or is null.
 void warp_affine(const SampleProblem& problem, const TensorView& input, const void* map, const void* fill,
                  const TensorView& output, const char* force = nullptr);
+void warp_affine_input_grad(const SampleProblem& problem, const TensorView& grad_output, const void* map,
+                            const TensorView& grad_input, const char* force = nullptr);
 
 }  // namespace striate

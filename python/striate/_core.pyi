@@ -375,6 +375,14 @@ def warp_affine(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def warp_affine_input_grad(
+    input_shape: Ints,
+    grad_output: Array,
+    matrices: Array,
+    mode: SampleMode,
+    padding_mode: SamplePadding,
+    memory_format: MemoryFormat | None,
+) -> Array: ...
 
 # ---- normalisation -------------------------------------------------------------------------------
 

@@ -299,6 +299,7 @@ const Group kGroups[] = {
     {"exact", check_exact_ops},
     {"runs", check_runs},
     {"pooling", check_pooling},
+    {"sampling", check_sampling},
     {"convolution", check_convolutions},
 };
 

@@ -214,5 +214,7 @@ bool check_convolutions(Isa isa);
 bool check_pooling(Isa isa);
 /// Copies, tables, columns and unpooling: check_runs.cc.
 bool check_runs(Isa isa);
+/// Sampling at points and by maps: check_sample.cc.
+bool check_sampling(Isa isa);
 
 }  // namespace striate

@@ -74,7 +74,6 @@ struct Line {
 // ---- a block of one plane -------------------------------------------------------------------------------
 
 // These loops become gathers: the build asks the compiler for them, in this file alone.
-
 template <class T, int Count>
 STRIATE_INLINE void read_taps(const int32_t (&offset)[Count][kBlock], const T (&weight)[Count][kBlock],
                               const T* __restrict plane, int64_t count, T* __restrict to) {

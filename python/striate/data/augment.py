@@ -15,82 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..ops import warp_affine
+from ..ops import affine_matrices, warp_affine
 from .loader import Array
 
 Size = int | tuple[int, int]
 Fill = float | Sequence[float] | None
-
-
-def affine_matrices(
-    shape: Sequence[int],
-    *,
-    rotation: npt.ArrayLike = 0.0,
-    translation: npt.ArrayLike = (0.0, 0.0),
-    scale: npt.ArrayLike = 1.0,
-    flip: npt.ArrayLike = False,
-    shear: npt.ArrayLike = 0.0,
-    stretch: npt.ArrayLike = 1.0,
-) -> npt.NDArray[np.float64]:
-    """The maps (N, 2, 3) from output to input pixels which `striate.warp_affine` takes.
-
-    About the centre of the image a point is flipped, scaled and stretched, sheared, rotated, and
-    then translated: ``out = centre + translation + R H S F (in - centre)``.
-
-    Parameters
-    ----------
-    shape
-        Of the batch, (N, C, H, W).
-    rotation
-        Degrees, counter-clockwise as seen; exact for whole quarter turns.
-    translation
-        (x, y) in pixels, to the right and down; one pair or one an image.
-    scale
-        Factor of both axes.
-    flip
-        Whether the image is mirrored left to right.
-    shear
-        Degrees by which vertical lines lean.
-    stretch
-        Factor of the width; the height is divided by it.
-
-    Each may be one value for all or one an image.
-    """
-    if len(shape) != 4:
-        raise ValueError(f"augmentation: needs images (N, C, H, W), got shape {tuple(shape)}")
-    n, _, height, width = shape
-
-    def each(value: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        return np.broadcast_to(np.asarray(value, np.float64), (n,))
-
-    cos, sin = _cos_sin(each(rotation))
-    lean = np.tan(np.radians(each(shear)))
-    zoom, factor = each(scale), each(stretch)
-    across = zoom * factor * np.where(np.broadcast_to(np.asarray(flip, bool), (n,)), -1.0, 1.0)
-    down = zoom / factor
-    # The inverse of R [[1, lean], [0, 1]] diag(across, down), where y points down.
-    inverse = np.empty((n, 2, 2))
-    inverse[:, 0, 0] = (cos - lean * sin) / across
-    inverse[:, 0, 1] = (-sin - lean * cos) / across
-    inverse[:, 1, 0] = sin / down
-    inverse[:, 1, 1] = cos / down
-    centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    moved = centre + np.broadcast_to(np.asarray(translation, np.float64), (n, 2))
-    offset = centre - np.einsum("nij,nj->ni", inverse, moved)
-    return np.concatenate([inverse, offset[:, :, None]], axis=2)
-
-
-def _cos_sin(degrees: npt.NDArray[np.float64]) -> tuple[Any, Any]:
-    """Exact at whole quarter turns, where library functions leave 6e-17 for zero."""
-    turns, rest = np.divmod(degrees, 90.0)
-    cos, sin = np.cos(np.radians(rest)), np.sin(np.radians(rest))
-    quarter = turns.astype(np.int64) % 4
-    return (
-        np.choose(quarter, [cos, -sin, -cos, sin]),
-        np.choose(quarter, [sin, cos, -sin, -cos]),
-    )
 
 
 def _warp(
@@ -100,7 +30,8 @@ def _warp(
     if images.dtype != np.uint8:
         return np.asarray(warp_affine(images, matrices, size, mode, padding_mode, fill))
     moved = warp_affine(images.astype(np.float32), matrices, size, mode, padding_mode, fill)
-    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    bounded: Array = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    return bounded
 
 
 @dataclass(frozen=True)

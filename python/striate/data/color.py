@@ -66,14 +66,15 @@ class ColorJitter:
         if self.hue and images.shape[1] == 3:
             pixels = turn_hue(pixels, draws[3, :, 0] * self.hue)
         if bytes_given:
-            return np.rint(pixels * 255).astype(np.uint8)
+            pixels = np.rint(pixels * 255).astype(np.uint8)
         return pixels if pixels is not images else images.copy()
 
 
 def _gray(pixels: Array) -> Array:
     if pixels.shape[1] == 1:
         return pixels
-    return np.einsum("nchw,c->nhw", pixels, _GRAY.astype(pixels.dtype))[:, None]
+    gray: Array = np.einsum("nchw,c->nhw", pixels, _GRAY.astype(pixels.dtype))
+    return gray[:, None]
 
 
 def turn_hue(pixels: Array, turn: npt.ArrayLike) -> Array:

@@ -1,14 +1,20 @@
 """From arrays to shuffled mini-batches, every random choice drawn from one explicit generator.
 
 A `DataLoader` can be stopped in the middle of an epoch and taken up again elsewhere: its state is
-the epoch's permutation, the cursor in it, and the generator.
+the epoch's permutation and seed, the cursor, and the generator.
+
+All that an epoch draws from the generator it draws at its start: the permutation, and a seed from
+which every batch has a generator of its own, by its place in the epoch. So batches can be made by
+any number of threads, in any order, ahead of time, and are the same bit for bit.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +24,13 @@ Transform = Callable[[Array, np.random.Generator], Array]
 """Takes a batch (N, C, H, W) and a generator, returns a new batch; its input stays as it was."""
 
 RNG = int | np.random.Generator | None
+
+
+class Dataset(Protocol):
+    """What a loader reads: a length, and a tuple of arrays for an array of indices."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> tuple[Array, ...]: ...
 
 
 class ArrayDataset:
@@ -70,28 +83,46 @@ class DataLoader:
     rng
         Seed or generator behind the permutations and the transform. A generator is used as it is,
         not copied; None takes fresh entropy.
+    num_workers
+        Threads that read and transform batches ahead of the caller; 0 does it in the caller's.
+        Batches, their order and the state are the same for any number. Dataset and transform are
+        then called from several threads at once.
+    prefetch
+        How many batches each worker may be ahead.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A batch size, number of workers or prefetch that is no such number.
+
+    Notes
+    -----
+    What a worker raises is raised where its batch was due, and the workers end with the epoch, with
+    an exception, and when its iterator is closed or dropped.
     """
 
     def __init__(
         self,
-        dataset: ArrayDataset,
+        dataset: Dataset,
         batch_size: int = 64,
         *,
         shuffle: bool = False,
         drop_last: bool = False,
         transform: Transform | None = None,
         rng: RNG = None,
+        num_workers: int = 0,
+        prefetch: int = 2,
     ) -> None:
-        try:
-            if isinstance(batch_size, bool):  # an int to Python, a mistake here
-                raise TypeError
-            batch_size = operator.index(batch_size)
-        except TypeError:
-            raise TypeError(
-                f"DataLoader: batch_size must be a whole number, got {batch_size!r}"
-            ) from None
+        batch_size = _whole("batch_size", batch_size)
         if batch_size < 1:
             raise ValueError(f"DataLoader: batch_size must be positive, got {batch_size}")
+        self.num_workers = _whole("num_workers", num_workers)
+        self.prefetch = _whole("prefetch", prefetch)
+        if self.num_workers < 0 or self.prefetch < 1:
+            raise ValueError(
+                f"DataLoader: num_workers must not be negative and prefetch be positive, "
+                f"got {num_workers}, {prefetch}"
+            )
         if drop_last and len(dataset) < batch_size:
             raise ValueError(
                 f"DataLoader: drop_last leaves no batch, {len(dataset)} examples are fewer than "
@@ -104,6 +135,7 @@ class DataLoader:
         self.transform = transform
         self.rng = np.random.default_rng(rng)
         self._order: npt.NDArray[np.int64] | None = None  # the running epoch's; None between epochs
+        self._seed: int | None = None  # of the running epoch's batches, if they are transformed
         self._cursor = 0
         self._resumed = False
         self._run = 0  # which iterator may move the cursor: the one started last
@@ -116,28 +148,61 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         if not (self._resumed and self._order is not None):
             self._order = self._new_order()
+            self._seed = int(self.rng.integers(2**63)) if self.transform is not None else None
             self._cursor = 0
         self._resumed = False
         self._run += 1
-        run = self._run
-        order = self._order
+        run, order, seed = self._run, self._order, self._seed
         stop = min(len(order), len(self) * self.batch_size)
-        while self._cursor < stop:
-            index = order[self._cursor : min(self._cursor + self.batch_size, stop)]
-            # Moved before the batch is handed out: a state saved while the caller holds a batch
-            # counts that batch as done, its random draws included.
-            self._cursor += len(index)
-            first, *others = self.dataset[index]
-            if self.transform is not None:
-                first = self.transform(first, self.rng)
-            yield (first, *others)
-            if run != self._run:
-                raise RuntimeError(
-                    "DataLoader: this iterator was superseded by a newer one over the same loader "
-                    "(or by load_state_dict); use one loader for each"
-                )
-        self._order = None
+        starts = range(self._cursor, stop, self.batch_size)
+        ends = [min(start + self.batch_size, stop) for start in starts]
+        batches = self._batches(
+            [(start, order[start:end]) for start, end in zip(starts, ends, strict=True)], seed
+        )
+        try:
+            for end, batch in zip(ends, batches, strict=True):
+                # Moved before the batch is handed out: a state saved while the caller holds a
+                # batch counts that batch as done.
+                self._cursor = end
+                yield batch
+                if run != self._run:
+                    raise RuntimeError(
+                        "DataLoader: this iterator was superseded by a newer one over the same "
+                        "loader (or by load_state_dict); use one loader for each"
+                    )
+        finally:
+            batches.close()
+        self._order = self._seed = None
         self._cursor = 0
+
+    def _batches(
+        self, places: list[tuple[int, npt.NDArray[np.int64]]], seed: int | None
+    ) -> Generator[tuple[Array, ...], None, None]:
+        """The batches at `places` (start, index), in order, made here or by workers ahead of us."""
+        if not self.num_workers:
+            for start, index in places:
+                yield self._batch(start, index, seed)
+            return
+        pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="striate-loader")
+        ahead: deque[Future[tuple[Array, ...]]] = deque()
+        try:
+            for start, index in places:
+                ahead.append(pool.submit(self._batch, start, index, seed))
+                if len(ahead) > self.num_workers * self.prefetch:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batch(
+        self, start: int, index: npt.NDArray[np.int64], seed: int | None
+    ) -> tuple[Array, ...]:
+        first, *others = self.dataset[index]
+        if self.transform is not None:
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(start,)))
+            first = self.transform(first, rng)
+        return (first, *others)
 
     def _new_order(self) -> npt.NDArray[np.int64]:
         if self.shuffle:
@@ -145,9 +210,10 @@ class DataLoader:
         return np.arange(len(self.dataset))
 
     def state_dict(self) -> dict[str, Any]:
-        """Permutation of the running epoch (None between epochs), cursor, generator's state."""
+        """Permutation and seed of the running epoch (None between epochs), cursor, generator."""
         return {
             "order": None if self._order is None else self._order.copy(),
+            "seed": self._seed,
             "cursor": self._cursor,
             "rng": self.rng.bit_generator.state,
         }
@@ -164,6 +230,19 @@ class DataLoader:
         cursor = int(state["cursor"])
         if not 0 <= cursor <= (0 if order is None else len(order)):
             raise ValueError(f"DataLoader: the saved cursor {cursor} lies outside the epoch")
+        seed = state["seed"]
+        if order is not None and seed is None and self.transform is not None:
+            raise ValueError("DataLoader: the saved epoch has no seed for the transform")
         self.rng.bit_generator.state = state["rng"]
         self._order, self._cursor, self._resumed = order, cursor, True
+        self._seed = None if seed is None else int(seed)
         self._run += 1
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):  # an int to Python, a mistake here
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataLoader: {name} must be a whole number, got {value!r}") from None

@@ -28,8 +28,8 @@ class Cutout:
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         n, _, height, width = images.shape
-        top = rng.integers(0, height, n)[:, None] - self.size // 2
-        left = rng.integers(0, width, n)[:, None] - self.size // 2
+        top = rng.integers(0, height, (n, 1)) - self.size // 2
+        left = rng.integers(0, width, (n, 1)) - self.size // 2
         rows, columns = np.arange(height), np.arange(width)
         down = (rows >= top) & (rows < top + self.size)
         right = (columns >= left) & (columns < left + self.size)

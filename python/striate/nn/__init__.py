@@ -32,6 +32,7 @@ from .group_norm import (
     LayerNorm,
     LocalResponseNorm,
 )
+from .invariant import TransformInvariantConv2d, rotation_regulariser
 from .linear import Flatten, Identity, Linear
 from .loss import (
     BCELoss,
@@ -195,6 +196,7 @@ __all__ = [
     "SumPool3d",
     "Tanh",
     "Unfold",
+    "TransformInvariantConv2d",
     "Upsample",
     "WeightedPool1d",
     "WeightedPool2d",
@@ -206,4 +208,5 @@ __all__ = [
     "fully_convolutional",
     "init",
     "linear_to_conv",
+    "rotation_regulariser",
 ]

@@ -46,6 +46,7 @@ from .convolve import SparseMatrix, conv_matrix, convolve
 from .dropout import dropout, dropout1d, dropout2d, dropout3d
 from .explain import explain
 from .group_norm import group_norm, instance_norm, layer_norm
+from .layout import from_nhwc, hwio_to_oihw, oihw_to_hwio, to_nhwc
 from .linear import linear
 from .logistic import sigmoid, tanh
 from .loss import multi_task_loss
@@ -70,6 +71,9 @@ from .sample import affine_grid, grid_sample, warp_affine
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
 from .softmax import log_softmax, softmax
+from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
+from .sample import affine_grid, affine_matrices, grid_sample, warp_affine
 from .threads import get_num_threads, num_threads, set_num_threads
 from .unfold import fold, unfold
 from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
@@ -86,6 +90,7 @@ __all__ = [
     "adaptive_max_pool3d",
     "add_relu",
     "affine_grid",
+    "affine_matrices",
     "avg_pool1d",
     "avg_pool1d_input_grad",
     "avg_pool2d",
@@ -123,6 +128,7 @@ __all__ = [
     "explain",
     "fold",
     "gelu",
+    "from_nhwc",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
@@ -133,6 +139,7 @@ __all__ = [
     "hardswish",
     "huber_loss",
     "instance_norm",
+    "hwio_to_oihw",
     "interpolate",
     "interpolate_input_grad",
     "kl_div",
@@ -161,6 +168,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "num_threads",
+    "oihw_to_hwio",
     "pad",
     "pixel_shuffle",
     "pixel_unshuffle",
@@ -181,6 +189,7 @@ __all__ = [
     "sum_pool3d",
     "tanh",
     "unfold",
+    "to_nhwc",
     "upsample_zeros",
     "warp_affine",
     "weighted_pool1d",

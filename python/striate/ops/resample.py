@@ -238,6 +238,11 @@ def interpolate(
         Another dtype, rank or mode; both or neither of size and scale_factor; align_corners or
         antialias in a mode that has none; an empty result.
 
+    Notes
+    -----
+    Nearest positions are exact where `size` is given; PyTorch computes them in float32, and may
+    fall one pixel short where a position is a whole number.
+
     References
     ----------
     Lecture 001 (unpooling by nearest neighbour).

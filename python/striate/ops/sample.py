@@ -1,12 +1,13 @@
-"""Sampling images at the points of a grid: `affine_grid`, `grid_sample`, and `warp_affine` in one pass.
+"""Sampling images at the points of a grid, and warping them by affine maps in one pass.
 
-A grid holds a point (x, y) or (x, y, z) for every output pixel, -1 and 1 being the ends of the image.
-Everything is differentiable by image and by points, so a network can learn where to look.
+A grid holds a point (x, y) or (x, y, z) for every output pixel, -1 and 1 being the ends of the
+image. `grid_sample` is differentiable by image and points, so a network can learn where to look.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -14,57 +15,87 @@ from .. import _core
 from ..autograd import Tensor, as_array, primitive
 from .arguments import destination, memory_format_of, operand, real, same_dtype, sizes
 
-_MODES = ("bilinear", "nearest", "bicubic")
-_PADDINGS = ("zeros", "border", "reflection")
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Mode = Literal["nearest", "bilinear", "bicubic"]
+Padding = Literal["zeros", "border", "reflection"]
+How = tuple[Mode, Padding]
 
 
 @primitive
-def _grid_sample(input: Any, grid: Any, how: Any, memory_format: Any, out: Any) -> Any:
-    """`how` is (mode, padding_mode, align_corners)."""
-    return _core.grid_sample_forward(input, grid, *how, memory_format, out)
+def _grid_sample(
+    input: Any, grid: Any, how: How, corners: bool, memory_format: Any, out: Any
+) -> Any:
+    """`how` is (mode, padding_mode)."""
+    return _core.grid_sample_forward(input, grid, *how, corners, memory_format, out)
 
 
 @primitive
 def _grid_sample_input_grad(
-    input_shape: Any, grad_output: Any, grid: Any, how: Any, memory_format: Any
+    input_shape: Any, grad_output: Any, grid: Any, how: How, corners: bool
 ) -> Any:
-    return _core.grid_sample_input_grad(input_shape, grad_output, grid, *how, memory_format)
+    return _core.grid_sample_input_grad(input_shape, grad_output, grid, *how, corners, None)
 
 
 @primitive
-def _grid_sample_grid_grad(input: Any, grad_output: Any, grid: Any, how: Any) -> Any:
-    return _core.grid_sample_grid_grad(input, grad_output, grid, *how)
+def _grid_sample_grid_grad(input: Any, grad_output: Any, grid: Any, how: How, corners: bool) -> Any:
+    return _core.grid_sample_grid_grad(input, grad_output, grid, *how, corners)
 
 
 @_grid_sample.vjp("input")
-def _(grad: Any, input_shape: Any, grid: Any, how: Any) -> Any:
-    return _grid_sample_input_grad(input_shape, grad, grid, how, None)
+def _(grad: Any, input_shape: Any, grid: Any, how: Any, corners: Any) -> Any:
+    return _grid_sample_input_grad(input_shape, grad, grid, how, corners)
 
 
 @_grid_sample.vjp("grid")
-def _(grad: Any, input: Any, grid: Any, how: Any) -> Any:
-    return _grid_sample_grid_grad(input, grad, grid, how)
+def _(grad: Any, input: Any, grid: Any, how: Any, corners: Any) -> Any:
+    return _grid_sample_grid_grad(input, grad, grid, how, corners)
 
 
-# The sampling is linear in the image, so these two have second derivatives by gradient and image.
+# The gradient by the image has rules of its own; that by the points has none, and says so.
 @_grid_sample_input_grad.vjp("grad_output")
-def _(grad: Any, grid: Any, how: Any) -> Any:
-    return _grid_sample(grad, grid, how, None, None)
+def _(grad: Any, grid: Any, how: Any, corners: Any) -> Any:
+    return _grid_sample(grad, grid, how, corners, None, None)
 
 
 @_grid_sample_input_grad.vjp("grid")
-def _(grad: Any, grad_output: Any, grid: Any, how: Any) -> Any:
-    return _grid_sample_grid_grad(grad, grad_output, grid, how)
+def _(grad: Any, grad_output: Any, grid: Any, how: Any, corners: Any) -> Any:
+    return _grid_sample_grid_grad(grad, grad_output, grid, how, corners)
 
 
-def _how(op: str, mode: Any, padding_mode: Any, align_corners: Any) -> tuple[str, str, bool]:
-    if not isinstance(mode, str) or mode not in _MODES:
+@primitive
+def _warp(
+    input: Any, matrices: Any, size: Any, how: How, fill: Any, memory_format: Any, out: Any
+) -> Any:
+    return _core.warp_affine(input, matrices, size, *how, fill, memory_format, out)
+
+
+@primitive
+def _warp_grad(input_shape: Any, grad_output: Any, matrices: Any, how: How) -> Any:
+    return _core.warp_affine_input_grad(input_shape, grad_output, matrices, *how, None)
+
+
+@_warp.vjp("input")
+def _(grad: Any, input_shape: Any, matrices: Any, how: Any) -> Any:
+    return _warp_grad(input_shape, grad, matrices, how)
+
+
+@_warp_grad.vjp("grad_output")
+def _(grad: Any, grad_output_shape: Any, matrices: Any, how: Any) -> Any:
+    return _warp(grad, matrices, grad_output_shape[2:], how, None, None, None)
+
+
+def _how(op: str, mode: Any, padding_mode: Any) -> How:
+    modes: dict[Any, Mode] = {name: name for name in get_args(Mode)}
+    paddings: dict[Any, Padding] = {name: name for name in get_args(Padding)}
+    if not isinstance(mode, str) or mode not in modes:
         raise ValueError(f"{op}: mode must be 'bilinear', 'nearest' or 'bicubic', got {mode!r}")
-    if not isinstance(padding_mode, str) or padding_mode not in _PADDINGS:
+    if not isinstance(padding_mode, str) or padding_mode not in paddings:
         raise ValueError(
             f"{op}: padding_mode must be 'zeros', 'border' or 'reflection', got {padding_mode!r}"
         )
-    return mode, padding_mode, bool(align_corners)
+    return modes[mode], paddings[padding_mode]
 
 
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
@@ -168,9 +199,10 @@ def grid_sample(
     op = "grid_sample"
     input, grid = operand(op, "input", input), operand(op, "grid", grid)
     same_dtype(op, input=input, grid=grid)
-    how = _how(op, mode, padding_mode, align_corners)
+    how = _how(op, mode, padding_mode)
     memory_format = memory_format_of(op, memory_format)
-    return _grid_sample(input, grid, how, memory_format, destination(op, out, input, grid))
+    out = destination(op, out, input, grid)
+    return _grid_sample(input, grid, how, bool(align_corners), memory_format, out)
 
 
 def warp_affine(
@@ -186,12 +218,13 @@ def warp_affine(
 ) -> Any:
     """Read every image through an affine map of pixels, in one pass and without a grid in memory.
 
-    Output pixel (x, y) of image n is the input at ``matrices[n] @ (x, y, 1)``, in pixels: the centre
-    of the first one is (0, 0). Not differentiable: `affine_grid` with `grid_sample` is.
+    Output pixel (x, y) of image n is the input at ``matrices[n] @ (x, y, 1)``, in pixels: the
+    centre of the first one is (0, 0). Differentiable by the image; for gradients of the map see
+    `affine_grid` and `grid_sample`.
 
     Parameters
     ----------
-    input : array_like, shape (N, C, H, W) or (N, C, D, H, W), float32 or float64
+    input : array_like or Tensor, shape (N, C, H, W) or (N, C, D, H, W), float32 or float64
     matrices : array_like, shape (N, 2, 3) or (N, 3, 4)
         From output to input, x first.
     size : tuple of ints, optional
@@ -205,24 +238,24 @@ def warp_affine(
 
     Returns
     -------
-    ndarray
+    ndarray, or Tensor for a Tensor
 
     Raises
     ------
     TypeError, ValueError
-        A Tensor; another dtype, shape or mode; a fill that does not fit.
+        Matrices that are a Tensor; another dtype, shape or mode; a fill that does not fit.
 
     References
     ----------
-    Lecture 004 (data augmentation).
+    Lecture 000 (data augmentation).
     """
     op = "warp_affine"
-    if isinstance(input, Tensor) or isinstance(matrices, Tensor):
-        raise TypeError(f"{op}: needs arrays; affine_grid and grid_sample are differentiable")
-    input = as_array(input, f"{op}: input")
+    input = operand(op, "input", input)
+    if isinstance(matrices, Tensor):
+        raise TypeError(f"{op}: matrices must be an array; see affine_grid for a gradient of them")
     matrices = np.asarray(as_array(matrices, f"{op}: matrices"), dtype=input.dtype)
     size = input.shape[2:] if size is None else sizes(op, "size", size)
-    how = _how(op, mode, padding_mode, False)[:2]
+    how = _how(op, mode, padding_mode)
     if fill is not None:
         if padding_mode != "zeros":
             raise ValueError(f"{op}: fill has no meaning with padding_mode={padding_mode!r}")
@@ -234,5 +267,73 @@ def warp_affine(
             )
         fill = np.array([real(op, "fill", value) for value in values], input.dtype)
     memory_format = memory_format_of(op, memory_format)
-    out = destination(op, out, input)
-    return _core.warp_affine(input, matrices, size, *how, fill, memory_format, out)
+    return _warp(input, matrices, size, how, fill, memory_format, destination(op, out, input))
+
+
+def affine_matrices(
+    shape: Sequence[int],
+    *,
+    rotation: npt.ArrayLike = 0.0,
+    translation: npt.ArrayLike = (0.0, 0.0),
+    scale: npt.ArrayLike = 1.0,
+    flip: npt.ArrayLike = False,
+    shear: npt.ArrayLike = 0.0,
+    stretch: npt.ArrayLike = 1.0,
+) -> npt.NDArray[np.float64]:
+    """The maps (N, 2, 3) from output to input pixels which `striate.warp_affine` takes.
+
+    About the centre of the image a point is flipped, scaled and stretched, sheared, rotated, and
+    then translated: ``out = centre + translation + R H S F (in - centre)``.
+
+    Parameters
+    ----------
+    shape
+        Of the batch, (N, C, H, W).
+    rotation
+        Degrees, counter-clockwise as seen; exact for whole quarter turns.
+    translation
+        (x, y) in pixels, to the right and down; one pair or one an image.
+    scale
+        Factor of both axes.
+    flip
+        Whether the image is mirrored left to right.
+    shear
+        Degrees by which vertical lines lean.
+    stretch
+        Factor of the width; the height is divided by it.
+
+    Each may be one value for all or one an image.
+    """
+    if len(shape) != 4:
+        raise ValueError(f"affine_matrices: shape must be (N, C, H, W), got {tuple(shape)}")
+    n, _, height, width = shape
+
+    def each(value: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        return np.broadcast_to(np.asarray(value, np.float64), (n,))
+
+    cos, sin = _cos_sin(each(rotation))
+    lean = np.tan(np.radians(each(shear)))
+    zoom, factor = each(scale), each(stretch)
+    across = zoom * factor * np.where(np.broadcast_to(np.asarray(flip, bool), (n,)), -1.0, 1.0)
+    down = zoom / factor
+    # The inverse of R [[1, lean], [0, 1]] diag(across, down), where y points down.
+    inverse = np.empty((n, 2, 2))
+    inverse[:, 0, 0] = (cos - lean * sin) / across
+    inverse[:, 0, 1] = (-sin - lean * cos) / across
+    inverse[:, 1, 0] = sin / down
+    inverse[:, 1, 1] = cos / down
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    moved = centre + np.broadcast_to(np.asarray(translation, np.float64), (n, 2))
+    offset = centre - np.einsum("nij,nj->ni", inverse, moved)
+    return np.concatenate([inverse, offset[:, :, None]], axis=2)
+
+
+def _cos_sin(degrees: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+    """Exact at whole quarter turns, where library functions leave 6e-17 for zero."""
+    turns, rest = np.divmod(degrees, 90.0)
+    cos, sin = np.cos(np.radians(rest)), np.sin(np.radians(rest))
+    quarter = turns.astype(np.int64) % 4
+    return (
+        np.choose(quarter, [cos, -sin, -cos, sin]),
+        np.choose(quarter, [sin, cos, -sin, -cos]),
+    )
