@@ -144,6 +144,11 @@ def test_a_finished_run_is_not_trained_again(path):
     assert path.read_bytes() == before
 
 
+def test_settings_are_compared_as_a_file_keeps_them(path):
+    for _ in range(2):
+        Setup(path, settings={"betas": (0.9, 0.999), "rate": np.float64(0.1).item()}).fit()
+
+
 def test_without_resume_a_run_begins_at_the_beginning(path, undisturbed):
     Setup(path).fit()
     afresh = Setup(path, resume=False)
