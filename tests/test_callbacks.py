@@ -12,10 +12,10 @@ from striate.training import (
     ClipGradients,
     EarlyStopping,
     EpochRecord,
+    EpochSchedule,
     History,
     JsonLog,
     MissingExtraError,
-    PlateauSchedule,
     ProgressBar,
     fit,
 )
@@ -101,8 +101,8 @@ def test_higher_accuracy_is_better():
 def test_nothing_is_stopped_by_the_test_split():
     with pytest.raises(ValueError, match=r"'test_loss'; nothing may be chosen by the test split"):
         EarlyStopping("test_loss")
-    with pytest.raises(ValueError, match=r"PlateauSchedule: monitor .* got 'speed'$"):
-        PlateauSchedule(None, "speed")
+    with pytest.raises(ValueError, match=r"EpochSchedule: monitor .* got 'speed'$"):
+        EpochSchedule(None, "speed")
     with pytest.raises(ValueError, match="patience and min_delta must not be negative, got -1"):
         EarlyStopping(patience=-1)
     with pytest.raises(ValueError, match="measures no validation_loss; give fit a validation"):
@@ -114,15 +114,24 @@ def test_nothing_is_stopped_by_the_test_split():
 # ---- schedule, clipping --------------------------------------------------------------------------
 
 
-def test_a_plateau_schedule_is_told_the_validation_loss():
+def test_schedules_are_stepped_after_epochs_and_told_the_validation_loss():
     told = []
 
     class Schedule:
-        def step(self, metric):
+        def step(self, *metric):
             told.append(metric)
 
-    scripted([3, 1, 2], PlateauSchedule(Schedule()))
-    assert told == [3.0, 1.0, 2.0]
+    scripted([3, 1, 2], EpochSchedule(Schedule(), "validation_loss"), EpochSchedule(Schedule()))
+    assert told == [(3.0,), (), (1.0,), (), (2.0,), ()]
+
+
+def test_a_schedules_numbers_go_through_the_state():
+    optimizer = optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    halving = EpochSchedule(optim.StepLR(optimizer, 1, 0.5))
+    halving.on_epoch_end(None, None)
+    again = EpochSchedule(optim.StepLR(optimizer, 1, 0.5))
+    again.load_state_dict(halving.state_dict())
+    assert again.schedule.last_epoch == 1
 
 
 def test_gradients_are_clipped_before_the_step():

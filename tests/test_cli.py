@@ -21,9 +21,10 @@ pytest.importorskip("safetensors")
 Image = pytest.importorskip("PIL.Image")
 
 import striate  # noqa: E402
-from striate.cli import main  # noqa: E402
+from striate.cli import main, recipe, train  # noqa: E402
 from striate.cli.images import read_image  # noqa: E402
 from striate.data import FASHION_MNIST_CLASSES, fashion_mnist_sample  # noqa: E402
+from striate.models import ARCHITECTURES  # noqa: E402
 from striate.training import load_checkpoint  # noqa: E402
 
 SMALL = ("train", "--limit", "60", "--epochs", "2", "--batch-size", "16")
@@ -118,6 +119,11 @@ def test_wrong_usage_is_exit_code_2(capsys, arguments, message):
 
 
 # ---- train -------------------------------------------------------------------------------------
+
+
+def test_every_architecture_can_be_trained():
+    assert set(train.MODELS) == set(recipe.PRESETS) == set(ARCHITECTURES)
+    assert all(set(preset.epochs) == set(train.DATA) for preset in recipe.PRESETS.values())
 
 
 def test_train_reports_in_plain_lines(trained):

@@ -115,6 +115,7 @@ def test_ten_crops_are_torchvisions(size):
         ((1, 8, 8), 4, r"must be \(N, C, H, W\), got shape \(1, 8, 8\)"),
         ((1, 1, 8, 8), 9, r"size \(9, 9\) must be positive and fit into images of \(8, 8\)"),
         ((1, 1, 8, 8), (0, 2), r"size \(0, 2\) must be positive"),
+        ((1, 1, 8, 8), (1, 2, 3), r"size must be an int or 2 ints, got \(1, 2, 3\)"),
     ],
 )
 def test_impossible_crops_are_refused(shape, size, message):

@@ -144,6 +144,11 @@ def test_a_finished_run_is_not_trained_again(path):
     assert path.read_bytes() == before
 
 
+def test_settings_are_compared_as_a_file_keeps_them(path):
+    for _ in range(2):
+        Setup(path, settings={"betas": (0.9, 0.999), "rate": np.float64(0.1).item()}).fit()
+
+
 def test_without_resume_a_run_begins_at_the_beginning(path, undisturbed):
     Setup(path).fit()
     afresh = Setup(path, resume=False)
@@ -294,12 +299,14 @@ def test_a_disk_that_fills_up_at_any_write_leaves_the_previous_save(path, tmp_pa
 
 # ---- signals -------------------------------------------------------------------------------------
 
+LONG = 100  # epochs: twenty kills come long before the end, even on a machine under load
+
 PROGRAM = textwrap.dedent("""
     import sys
     sys.path.insert(0, {tests!r})
     from test_resume import Setup
 
-    setup = Setup({path!r}, epochs=40, every=2)
+    setup = Setup({path!r}, epochs={epochs}, every=2)
     setup.fit()
 """)
 
@@ -307,7 +314,7 @@ PROGRAM = textwrap.dedent("""
 def start(path):
     tests, package = str(Path(__file__).parent), str(Path(striate.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(tests=tests, path=str(path))],
+        [sys.executable, "-c", PROGRAM.format(tests=tests, path=str(path), epochs=LONG)],
         env={**os.environ, "PYTHONPATH": package, "STRIATE_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
@@ -316,11 +323,11 @@ def start(path):
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_times_change_no_bit(path, tmp_path):
-    """Each run is killed within the next epochs after its first save, in batches and in saves."""
-    whole = Setup(tmp_path / "whole.safetensors", epochs=40, every=2)
+    """Each run is killed within an epoch after its first save: in batches, in saves, between."""
+    whole = Setup(tmp_path / "whole.safetensors", epochs=LONG, every=2)
     started = time.perf_counter()
     whole.fit()
-    pause = (time.perf_counter() - started) / 20  # about the time of two epochs
+    pause = (time.perf_counter() - started) / LONG
     rng = np.random.default_rng(0)
     kills, places = 0, []
     while kills < 20:

@@ -2,7 +2,7 @@
 
 from striate._extras import MissingExtraError
 
-from .callbacks import Callback, ClipGradients, EarlyStopping, JsonLog, PlateauSchedule
+from .callbacks import Callback, ClipGradients, EarlyStopping, EpochSchedule, JsonLog
 from .checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from .evaluation import Ensemble, MultiCrop, ten_crop
 from .history import EpochRecord, History
@@ -29,13 +29,13 @@ __all__ = [
     "EarlyStopping",
     "Ensemble",
     "EpochRecord",
+    "EpochSchedule",
     "Evaluation",
     "History",
     "JsonLog",
     "Loop",
     "MissingExtraError",
     "MultiCrop",
-    "PlateauSchedule",
     "ProgressBar",
     "confusion_matrix",
     "count_correct",

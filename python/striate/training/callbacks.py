@@ -140,25 +140,30 @@ class EarlyStopping(Callback):
         self._weights = state["weights"]
 
 
-class PlateauSchedule(Callback):
-    """Call ``schedule.step(metric)`` after every epoch, as a schedule on plateau wants it.
+class EpochSchedule(Callback):
+    """Step a learning-rate schedule after every epoch; one given to `fit` steps after every batch.
 
-    Lectures 000 and 001 divide the learning rate by 10 when the validation error stops falling.
+    With a `monitor` it is told that number, as ``schedule.step(metric)``. Lectures 000 and 001
+    divide the rate by 10 when the validation error stops falling.
 
     Parameters
     ----------
     schedule
-        Anything with `step(metric)`; its `state_dict`, if any, goes into the checkpoint.
+        Anything with `step`; its `state_dict`, if it has one, goes into the checkpoint.
     monitor
-        As `EarlyStopping`'s.
+        None, or a column as for `EarlyStopping`.
     """
 
-    def __init__(self, schedule: Any, monitor: str = "validation_loss") -> None:
-        _check_monitor("PlateauSchedule", monitor)
+    def __init__(self, schedule: Any, monitor: str | None = None) -> None:
+        if monitor is not None:
+            _check_monitor("EpochSchedule", monitor)
         self.schedule, self.monitor = schedule, monitor
 
     def on_epoch_end(self, loop: Loop, record: EpochRecord) -> None:
-        self.schedule.step(_monitored("PlateauSchedule", self.monitor, record))
+        if self.monitor is None:
+            self.schedule.step()
+        else:
+            self.schedule.step(_monitored("EpochSchedule", self.monitor, record))
 
     def state_dict(self) -> dict[str, Any]:
         if not hasattr(self.schedule, "state_dict"):

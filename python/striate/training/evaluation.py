@@ -12,7 +12,7 @@ from typing import Any
 
 from striate import nn, ops
 from striate.autograd import stack
-from striate.ops.arguments import operand
+from striate.ops.arguments import operand, per_axis
 
 
 def ten_crop(images: Any, size: int | tuple[int, int]) -> list[Any]:
@@ -41,7 +41,7 @@ def ten_crop(images: Any, size: int | tuple[int, int]) -> list[Any]:
     Lecture 000 (AlexNet's evaluation).
     """
     images = operand("ten_crop", "images", images)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = per_axis("ten_crop", "size", size, 2)
     if len(images.shape) != 4:
         raise ValueError(f"ten_crop: images must be (N, C, H, W), got shape {images.shape}")
     down, right = images.shape[2] - height, images.shape[3] - width

@@ -8,6 +8,7 @@ killed anywhere and resumed has at its end the very bits of one that was left al
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,8 @@ class CheckpointFile:
         if every is not None and every < 1:
             raise ValueError(f"CheckpointFile: every must be at least 1, got {every}")
         self.path, self.every, self.resume = Path(path), every, resume
-        self.settings = dict(settings or {})
+        # As they come back from a file: a pair is a list there.
+        self.settings = json.loads(json.dumps(dict(settings or {})))
         self.architecture, self.classes, self.normalize = architecture, tuple(classes), normalize
         self.saved: tuple[int, int] | None = None
 
@@ -117,8 +119,9 @@ class CheckpointFile:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise CheckpointError(f"{self.path} cannot be resumed by this run: {error}") from error
         self.saved = len(loop.history), loop.batch
-        for aside in self.path.parent.glob(f".{self.path.name}.*.tmp"):
-            aside.unlink()  # of a save that was killed halfway
+        for aside in self.path.parent.iterdir():  # of saves that were killed halfway
+            if aside.name.startswith(f".{self.path.name}.") and aside.suffix == ".tmp":
+                aside.unlink()
 
 
 def _generators(model: nn.Module) -> Iterator[tuple[str, np.random.Generator]]:
