@@ -86,6 +86,7 @@ from .pool import (
     WeightedPool2d,
     WeightedPool3d,
 )
+from .receptive_field import ReceptiveField, receptive_field
 from .resize import (
     AvgPool1d,
     AvgPool2d,
@@ -98,7 +99,9 @@ from .resize import (
     Upsample,
     ZeroPad,
 )
+from .shapes_only import shapes_only
 from .shuffle import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from .summary import LayerSummary, Summary, summary
 
 __all__ = [
     "ELU",
@@ -155,6 +158,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LayerNorm",
+    "LayerSummary",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -178,6 +182,7 @@ __all__ = [
     "PixelUnshuffle",
     "ReLU",
     "ReLU6",
+    "ReceptiveField",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
@@ -193,6 +198,7 @@ __all__ = [
     "SumPool1d",
     "SumPool2d",
     "SumPool3d",
+    "Summary",
     "Tanh",
     "Unfold",
     "Upsample",
@@ -206,4 +212,7 @@ __all__ = [
     "fully_convolutional",
     "init",
     "linear_to_conv",
+    "receptive_field",
+    "shapes_only",
+    "summary",
 ]
