@@ -32,6 +32,7 @@ from .group_norm import (
     LayerNorm,
     LocalResponseNorm,
 )
+from .line_filters import line_filters
 from .linear import Flatten, Identity, Linear
 from .loss import (
     BCELoss,
@@ -211,6 +212,7 @@ __all__ = [
     "ZeroPad3d",
     "fully_convolutional",
     "init",
+    "line_filters",
     "linear_to_conv",
     "receptive_field",
     "shapes_only",
