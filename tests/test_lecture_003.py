@@ -239,3 +239,16 @@ def test_003_pooling_backward():
     )
     mean = striate.avg_pool2d_input_grad(x.shape, grad, 2)[0, 0]
     np.testing.assert_array_equal(mean, [[2, 2], [2, 2]])
+
+
+def test_003_predefined_sparsity():
+    """A fixed mask on the weights: what it removes takes no part and gets no gradient."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-3, 4, (1, 2, 5, 5)).astype(np.float64)
+    w = striate.Tensor(rng.integers(1, 4, (3, 2, 3, 3)).astype(np.float64), requires_grad=True)
+    mask = rng.integers(0, 2, w.shape).astype(np.float64)
+    y = striate.conv2d(x, w * mask, exact=True)
+    np.testing.assert_array_equal(y.data, striate.conv2d(x, w.data * mask, exact=True))
+    y.sum().backward()
+    dense = striate.conv2d_weight_grad(x, w.shape, np.ones(y.shape), exact=True)
+    np.testing.assert_array_equal(w.grad, dense * mask)

@@ -1,90 +1,16 @@
-"""Lecture 004: gradients of many functions and variables, losses as sums, dilation, DenseNet.
+"""Lecture 004: descent, layers in the lectures' order of axes, dilation, DenseNet.
+
+Its gradients, Jacobians and losses are in test_lecture_gradients.
 
 Same input, same numbers; where a slide slips, the test says so.
 """
 
-import math
-
 import numpy as np
 import pytest
 import striate
-from striate import Tensor, nn, ops, optim
+from striate import nn, optim
 
-# ---- gradients ---------------------------------------------------------------------------
-
-
-def rows_of_jacobian(outputs, variable):
-    return np.stack([striate.grad(y, [variable], retain_graph=True)[0] for y in outputs])
-
-
-def test_004_a_jacobian():
-    """f(w) = (w1 w2, w1^2 + w3^3). A page prints df1/dw2 twice; the first is df1/dw1."""
-    w1, w2, w3 = 2.0, 3.0, 5.0
-    w = Tensor(np.array([w1, w2, w3]), requires_grad=True)
-    found = rows_of_jacobian((w[0] * w[1], w[0] ** 2 + w[2] ** 3), w)
-    np.testing.assert_array_equal(found, [[w2, w1, 0], [2 * w1, 0, 3 * w3**2]])
-    assert found.shape == (2, 3) and found[0, 0] != found[0, 1]
-
-
-def test_004_the_jacobian_of_a_linear_map_is_its_matrix():
-    a = np.arange(12.0).reshape(3, 4)
-    w = Tensor(np.ones(4), requires_grad=True)
-    z = ops.linear(w, a)
-    np.testing.assert_array_equal(rows_of_jacobian([z[i] for i in range(3)], w), a)
-
-
-def test_004_a_gradient_tensor_of_12_million_elements():
-    """y of shape (10, 20, 40), x of shape (50, 30); a gradient has its variable's shape only."""
-    x, shape = Tensor(np.zeros((50, 30)), requires_grad=True), (10, 20, 40)
-    assert math.prod((*shape, *x.shape)) == 12_000_000
-    (x.sum() * np.ones(shape)).sum().backward()
-    assert x.grad.shape == x.shape and (x.grad == 8_000).all()
-
-
-def test_004_chain_rule_of_tensors():
-    """dz/dx sums dz/dy dy/dx over all indices of y."""
-    a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
-    x = Tensor(np.ones(4), requires_grad=True)
-    y = ops.linear(x, b)
-    z = ops.linear(y * y, a)
-    through_y = 2 * a * y.data  # dz/dy
-    np.testing.assert_array_equal(
-        rows_of_jacobian([z[i] for i in range(2)], x), np.tensordot(through_y, b, 1)
-    )
-
-
-def test_004_gradients_of_a_two_layer_binary_classifier():
-    """2 inputs, 4 hidden sigmoids, 1 sigmoid; the loss is a sum over the samples."""
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((5, 2)), rng.integers(0, 2, (5, 1)).astype(np.float64)
-    hidden, out = (nn.Linear(*n, rng=rng, dtype=np.float64) for n in ((2, 4), (4, 1)))
-    network = nn.Sequential(hidden, nn.Sigmoid(), out, nn.Sigmoid())
-    striate.binary_cross_entropy(network(x), y, reduction="sum").backward()
-
-    u = 1 / (1 + np.exp(-(x @ hidden.weight.data.T + hidden.bias.data)))
-    p = 1 / (1 + np.exp(-(u @ out.weight.data.T + out.bias.data)))
-    # The slide's three factors: dL/dp, dp/dz = e^-z / (1 + e^-z)^2, dz/dw.
-    dz = (-y / p + (1 - y) / (1 - p)) * p * (1 - p)
-    dh = dz * out.weight.data * u * (1 - u)
-    printed = {out.weight: dz.T @ u, out.bias: dz.sum(0), hidden.weight: dh.T @ x}
-    for parameter, gradient in (*printed.items(), (hidden.bias, dh.sum(0))):
-        assert parameter.grad.shape == parameter.shape
-        np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
-
-
-def test_004_losses_are_sums():
-    """Of squared errors, and of logarithms of probabilities: PyTorch's "sum", not its "mean"."""
-    rng = np.random.default_rng(1)
-    y, t = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
-    assert striate.mse_loss(y, t, reduction="sum") == pytest.approx(((y - t) ** 2).sum())
-    p, label = rng.uniform(0.1, 0.9, 5), rng.integers(0, 2, 5).astype(np.float64)
-    likelihood = np.prod(np.where(label == 1, p, 1 - p))
-    found = striate.binary_cross_entropy(p, label, reduction="sum")
-    assert found == pytest.approx(-np.log(likelihood))
-    classes = rng.integers(0, 3, 5)
-    chosen = (np.exp(y) / np.exp(y).sum(1, keepdims=True))[range(5), classes]
-    found = striate.cross_entropy(y, classes, reduction="sum")
-    assert found == pytest.approx(-np.log(chosen).sum())
+# ---- descent -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sign", (-1, 1))
