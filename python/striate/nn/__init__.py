@@ -33,6 +33,7 @@ from .group_norm import (
     LocalResponseNorm,
 )
 from .invariant import TransformInvariantConv2d, rotation_regulariser
+from .line_filters import line_filters
 from .linear import Flatten, Identity, Linear
 from .loss import (
     BCELoss,
@@ -87,6 +88,7 @@ from .pool import (
     WeightedPool2d,
     WeightedPool3d,
 )
+from .receptive_field import ReceptiveField, receptive_field
 from .resize import (
     AvgPool1d,
     AvgPool2d,
@@ -99,7 +101,9 @@ from .resize import (
     Upsample,
     ZeroPad,
 )
+from .shapes_only import shapes_only
 from .shuffle import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from .summary import LayerSummary, Summary, summary
 
 __all__ = [
     "ELU",
@@ -156,6 +160,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LayerNorm",
+    "LayerSummary",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -179,6 +184,7 @@ __all__ = [
     "PixelUnshuffle",
     "ReLU",
     "ReLU6",
+    "ReceptiveField",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
@@ -194,6 +200,7 @@ __all__ = [
     "SumPool1d",
     "SumPool2d",
     "SumPool3d",
+    "Summary",
     "Tanh",
     "Unfold",
     "TransformInvariantConv2d",
@@ -207,6 +214,10 @@ __all__ = [
     "ZeroPad3d",
     "fully_convolutional",
     "init",
+    "line_filters",
     "linear_to_conv",
     "rotation_regulariser",
+    "receptive_field",
+    "shapes_only",
+    "summary",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from ..autograd import Tensor
+from .shapes_only import is_placeholder
 
 
 class Parameter(Tensor):
@@ -34,6 +35,11 @@ class Parameter(Tensor):
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
+        if self._data.size > 1 and not any(self._data.strides):
+            raise ValueError(
+                f"Parameter of shape {self._data.shape} was made inside shapes_only; "
+                "it has no memory to write to"
+            )
         self._packed = None  # not only stale: training wants the memory
         self._data.flags.writeable = True
         try:
@@ -44,7 +50,7 @@ class Parameter(Tensor):
 
     def _replace(self, data: Any) -> None:
         """Take a copy of `data` for a new value, its dtype and strides included."""
-        self._data = np.array(data)
+        self._data = data if is_placeholder(data) else np.array(data)
         self._data.flags.writeable = False
         self._version[0] += 1
         self._packed = None
