@@ -30,7 +30,6 @@ from .class_loss import (
     kl_div,
     nll_loss,
 )
-from .class_loss import cross_entropy, nll_loss
 from .conv import conv1d, conv2d, conv3d
 from .conv_grad import (
     conv1d_input_grad,
@@ -62,18 +61,14 @@ from .max_pool import (
 )
 from .norm import batch_norm
 from .pad import pad
-from .probability_loss import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
 from .regression_loss import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from .resample import downsample, interpolate, interpolate_input_grad, upsample_zeros
 from .response_norm import local_response_norm, normalize
-from .sample import affine_grid, grid_sample, warp_affine
+from .sample import affine_grid, affine_matrices, grid_sample, warp_affine
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .sigmoids import gelu, hardsigmoid, hardswish, logsigmoid, mish, silu, softplus
 from .softmax import log_softmax, softmax
-from .pointwise import add_relu, dropout, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from .resample import downsample, interpolate, interpolate_input_grad, pad, upsample_zeros
-from .sample import affine_grid, affine_matrices, grid_sample, warp_affine
 from .threads import get_num_threads, num_threads, set_num_threads
 from .unfold import fold, unfold
 from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
@@ -127,8 +122,8 @@ __all__ = [
     "elu",
     "explain",
     "fold",
-    "gelu",
     "from_nhwc",
+    "gelu",
     "get_num_threads",
     "get_workspace_limit",
     "global_avg_pool",
@@ -138,8 +133,8 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "huber_loss",
-    "instance_norm",
     "hwio_to_oihw",
+    "instance_norm",
     "interpolate",
     "interpolate_input_grad",
     "kl_div",
@@ -188,8 +183,8 @@ __all__ = [
     "sum_pool2d",
     "sum_pool3d",
     "tanh",
-    "unfold",
     "to_nhwc",
+    "unfold",
     "upsample_zeros",
     "warp_affine",
     "weighted_pool1d",
