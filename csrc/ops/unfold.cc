@@ -16,7 +16,7 @@ using runs::Run;
 constexpr int64_t kTaskElements = 32768;
 constexpr int64_t kLargestExtent = std::numeric_limits<int32_t>::max();
 
-// Where tap `tap` of window `out` lies in the image; outside it, -1.
+// Where tap `tap` of window `out` lies in the image; negative if outside.
 int64_t position(const UnfoldAxis& axis, int64_t out, int64_t tap) {
   const int64_t at = out * axis.stride + tap * axis.dilation - axis.pad;
   return at < axis.in ? at : -1;
@@ -34,8 +34,8 @@ Inside inside(const UnfoldAxis& axis, int64_t tap) {
   return {begin, std::max(begin, end)};
 }
 
-// Calls body(columns of the row, image row or -1, kw) for every row of windows of plane (n, c), tap by tap, taps
-// [first, last).
+// For taps [first, last), and each row of windows: body(tap, its kw, the row's first window, and the depth and height
+// in the image that the tap meets, negative if outside).
 template <class Body>
 void for_rows(const UnfoldProblem& p, int64_t first, int64_t last, Body body) {
   for (int64_t tap = first; tap < last; ++tap) {
@@ -169,7 +169,8 @@ UnfoldProblem UnfoldProblem::make(const Arguments& a) {
   checked_product(a.kernel, a.op, "kernel_size");
   const std::vector<int64_t> outs{p.axis[0].out, p.axis[1].out, p.axis[2].out};
   checked_product(outs, a.op, "windows");
-  const std::vector<int64_t> all{p.n, p.c, p.taps(), p.windows()};
+  const std::vector<int64_t> rows{p.c, p.taps()}, all{p.n, p.c, p.taps(), p.windows()};
+  checked_product(rows, a.op, "rows of columns");  // also where there is no image
   checked_product(all, a.op, "columns");
   return p;
 }
