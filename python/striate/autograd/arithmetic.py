@@ -218,7 +218,11 @@ def _(grad: Any, axis: int, edges: list[int], position: int) -> Any:
 
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
-    """Join arrays or Tensors of one dtype along an axis that they have."""
+    """Join arrays or Tensors of one dtype along an axis that they have.
+
+    `parts` are of shapes that differ in `axis` only, where the result's size is the sum of theirs.
+    The gradient is cut into the same parts. Lectures 002 and 004 (Inception, DenseNet).
+    """
     parts = [
         part if isinstance(part, Variable) else as_array(part, "concatenate: part")
         for part in parts
@@ -238,7 +242,10 @@ def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
-    """Join arrays or Tensors of one shape and dtype along a new axis."""
+    """Join arrays or Tensors of one shape and dtype along a new axis.
+
+    ``stack(parts, axis)[..., i, ...]``, indexed in `axis`, is ``parts[i]``.
+    """
     parts = [
         part if isinstance(part, Variable) else as_array(part, "stack: part") for part in parts
     ]

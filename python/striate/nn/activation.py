@@ -34,7 +34,10 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """``x`` where x > 0, else ``weight * x``, with a learnt weight for all or for each channel."""
+    """``x`` where x > 0, else ``weight * x``, with a learnt weight for all or for each channel.
+
+    `num_parameters` is 1, or C of input (N, C, ...); `init` the weight's first value, in `dtype`.
+    """
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = np.float32
@@ -74,7 +77,7 @@ class ELU(Module):
 
 
 class SELU(Module):
-    """An ELU that keeps mean 0 and variance 1."""
+    """``scale * elu(x, alpha)``, which keeps mean 0 and variance 1; see `striate.selu`."""
 
     def forward(self, input: Any) -> Any:
         return ops.selu(input)
@@ -88,7 +91,7 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of input of any shape."""
 
     def forward(self, input: Any) -> Any:
         return ops.tanh(input)

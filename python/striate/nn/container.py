@@ -32,7 +32,10 @@ class _Numbered(Module):
 
 
 class Sequential(_Numbered):
-    """Modules called one after the other, each on the result of the one before."""
+    """`modules` called one after the other, each on the result of the one before.
+
+    The first takes what this is called with, of any shape; the last one's result is returned.
+    """
 
     def __init__(self, *modules: Module) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list of modules that their owner calls as it likes."""
+    """A list of `modules` that their owner calls as it likes."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()

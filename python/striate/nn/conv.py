@@ -210,7 +210,7 @@ class _ConvTranspose(_ConvNd):
 
 
 class Conv1d(_Conv):
-    """Convolution of (N, C, L) with learnt filters; see `striate.conv1d`."""
+    """Convolution of (N, C, L) with learnt filters; see `striate.conv1d` and `Conv2d`."""
 
     rank = 1
     function = staticmethod(ops.conv1d)
@@ -243,14 +243,14 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """Convolution of (N, C, D, H, W) with learnt filters; see `striate.conv3d`."""
+    """Convolution of (N, C, D, H, W) with learnt filters; see `striate.conv3d`, `Conv2d`."""
 
     rank = 3
     function = staticmethod(ops.conv3d)
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """Transposed convolution of (N, C, L); see `striate.conv_transpose1d`."""
+    """Transposed convolution of (N, C, L); see `striate.conv_transpose1d` and `Conv2d`."""
 
     rank = 1
     function = staticmethod(ops.conv_transpose1d)
@@ -264,7 +264,7 @@ class ConvTranspose2d(_ConvTranspose):
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """Transposed convolution of (N, C, D, H, W); see `striate.conv_transpose3d`."""
+    """Transposed convolution of (N, C, D, H, W); see `striate.conv_transpose3d`, `Conv2d`."""
 
     rank = 3
     function = staticmethod(ops.conv_transpose3d)

@@ -29,6 +29,8 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """In training, set elements to 0 with probability `p` and scale the others by 1 / (1 - p).
 
+    Input of any shape; see `striate.dropout`. Source: lectures 000 and 003.
+
     `rng` (int, numpy.random.Generator or None) becomes the attribute `rng`, a Generator that moves
     on with every call; a checkpoint that is to resume exactly must hold its state.
     """

@@ -13,7 +13,10 @@ from .parameter import Parameter
 
 
 class GroupNorm(Module):
-    """Normalisation of groups of channels; see `striate.group_norm`."""
+    """Normalisation of groups of channels of (N, C, ...); see `striate.group_norm`.
+
+    `num_channels` is C; with `affine` a weight and a bias of shape (C,) are learnt, of `dtype`.
+    """
 
     def __init__(
         self,
@@ -47,7 +50,11 @@ class GroupNorm(Module):
 
 
 class LayerNorm(Module):
-    """Normalisation over the last axes; see `striate.layer_norm`."""
+    """Normalisation over the last axes; see `striate.layer_norm`.
+
+    With `elementwise_affine` a weight is learnt, of shape `normalized_shape` and `dtype`, and with
+    `bias` a bias too.
+    """
 
     def __init__(
         self,
@@ -129,19 +136,23 @@ class _InstanceNorm(Module):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Instance normalisation of (N, C, L); see `striate.instance_norm`."""
+    """Instance normalisation of (N, C, L); see `striate.instance_norm` and `InstanceNorm2d`."""
 
     rank = 1
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Instance normalisation of (N, C, H, W); see `striate.instance_norm`."""
+    """Instance normalisation of (N, C, H, W); see `striate.instance_norm`.
+
+    `num_features` is C; with `affine` a weight and a bias of shape (C,) are learnt, of `dtype`;
+    with `track_running_stats` evaluation uses the running statistics of training.
+    """
 
     rank = 2
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Instance normalisation of (N, C, D, H, W); see `striate.instance_norm`."""
+    """Instance normalisation of (N, C, D, H, W); see `striate.instance_norm`, `InstanceNorm2d`."""
 
     rank = 3
 

@@ -18,6 +18,9 @@ from .parameter import Parameter
 class Linear(Module):
     """``y = x @ weight.T + bias`` over the last axis; weights uniform within 1 / sqrt(in_features).
 
+    x is (..., in_features), y (..., out_features), `weight` (out_features, in_features). Weights
+    are drawn from `rng`, an int, a Generator or None, in `dtype`.
+
     Source: lectures 000 and 004.
     """
 
@@ -79,7 +82,7 @@ class Flatten(Module):
 
 
 class Identity(Module):
-    """Returns its input."""
+    """Returns its input, of any shape."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input

@@ -18,7 +18,8 @@ class Parameter(Tensor):
 
     It owns its memory: `data` is copied, and read-only, so that every change goes through `assign`
     or `writing` and is counted in `version`. What is derived from a parameter (saved activations,
-    packed weights) can therefore be known to be stale.
+    packed weights) can therefore be known to be stale. `requires_grad` tells whether `backward`
+    leaves a gradient.
 
     Inside `no_grad` convolution and linear keep the weight in the form that their kernels read,
     until it changes: the next call need not pack it again. The results have the same bits. See

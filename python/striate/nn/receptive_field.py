@@ -31,7 +31,7 @@ class ReceptiveField(NamedTuple):
 
     `size` is that of the maps, `jump` the distance of neighbouring units in pixels of the image,
     `field` the pixels that each sees, and `start` the place of the first unit's centre, where pixel
-    i reaches from i to i + 1. `image` is the size of the image.
+    i reaches from i to i + 1. `image` is the size of the image, `name` the layer's in its network.
     """
 
     name: str

@@ -14,7 +14,12 @@ from .trace import Call, shape_of, trace
 
 
 class LayerSummary(NamedTuple):
-    """One call of a layer; shapes and numbers are those of one image."""
+    """One call of a layer; shapes and numbers are those of one image.
+
+    `name` is the layer's in its network, `kind` its class; `input_shape` and `output_shape` are
+    without the batch; of its `parameters` so many are `trainable`, and `buffers` are saved but not
+    learnt; `multiply_adds` are those of a convolution or linear layer.
+    """
 
     name: str
     kind: str
@@ -32,7 +37,10 @@ class LayerSummary(NamedTuple):
 
 
 class Summary:
-    """What `summary` returns: `rows`, one a call of a layer, and their sums; prints as a table."""
+    """What `summary` returns: `rows`, one a call of a layer, and their sums; prints as a table.
+
+    `parameter_bytes` is the memory that all parameters take.
+    """
 
     def __init__(self, rows: tuple[LayerSummary, ...], parameter_bytes: int) -> None:
         self.rows = rows

@@ -345,7 +345,7 @@ def avg_pool3d_input_grad(
 def global_avg_pool(input: Any) -> Any:
     """Mean of every channel, spatial axes kept with size 1. Source: lecture 003.
 
-    Takes an array or Tensor (N, C, spatial...) with one to three spatial axes.
+    `input` is an array or Tensor (N, C, spatial...) with one to three spatial axes.
     """
     input, rank = image("global_avg_pool", "input", input)
     return _avg_pool(rank, input, input.shape[2:], None, 0, False, True, None, None, None)

@@ -12,6 +12,8 @@ from .conv import channel_sum, form_of, input_grad, weight_grad
 def conv_bias_grad(grad_output: Any, *, out: Any = None) -> Any:
     """Gradient of a convolution's bias: `grad_output` (N, O, ...) summed over all axes but O.
 
+    ``sum over n, i, j of grad_output[n, o, i, j]``, of shape (O,); `out` is an ndarray to fill.
+
     Source: lecture 000.
     """
     op = "conv_bias_grad"

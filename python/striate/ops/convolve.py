@@ -83,7 +83,10 @@ def convolve(
 
 
 class SparseMatrix(NamedTuple):
-    """A matrix as triplets, for study: ``matrix[rows[i], columns[i]] += values[i]``."""
+    """A matrix as triplets, for study: ``matrix[rows[i], columns[i]] += values[i]``.
+
+    `shape` is (rows, columns) of the whole; ``.T`` its transpose, ``@`` its product.
+    """
 
     rows: Any
     columns: Any

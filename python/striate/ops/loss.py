@@ -37,7 +37,7 @@ def multi_task_loss(losses: Mapping[str, Any], weights: Mapping[str, float] | No
 
     Parameters
     ----------
-    losses : mapping of str to scalar Tensor or number
+    losses : mapping of str to Tensor of shape () or number
     weights : mapping of str to float, optional
         Tasks that it does not name have weight 1.
 

@@ -328,7 +328,7 @@ def max_pool3d_input_grad(
 def global_max_pool(input: Any) -> Any:
     """Largest element of every channel, spatial axes kept with size 1. Source: lecture 003.
 
-    Takes an array or Tensor (N, C, spatial...) with one to three spatial axes.
+    `input` is an array or Tensor (N, C, spatial...) with one to three spatial axes.
     """
     input, rank = image("global_max_pool", "input", input)
     return _max_pool(rank, input, input.shape[2:], None, 0, 1, False, False, None, None)
