@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..ops.arguments import per_axis, sizes
-from ..ops.conv import padding_pairs
+from ..ops.arguments import padding_pairs, per_axis, sizes
 from .activation import Softmax
 from .conv import _Conv, _ConvNd
 from .module import Module

@@ -23,13 +23,7 @@ from .avg_pool import (
     global_avg_pool,
 )
 from .channel_pool import channel_max_pool
-from .class_loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    kl_div,
-    nll_loss,
-)
+from .class_loss import cross_entropy, nll_loss
 from .conv import conv1d, conv2d, conv3d
 from .conv_grad import (
     conv1d_input_grad,
@@ -61,6 +55,7 @@ from .max_pool import (
 )
 from .norm import batch_norm
 from .pad import pad
+from .probability_loss import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from .rectifiers import add_relu, elu, leaky_relu, prelu, relu, relu6, selu
 from .regression_loss import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from .resample import downsample, interpolate, interpolate_input_grad, upsample_zeros
