@@ -12,7 +12,9 @@ from striate import nn, ops
 
 LECTURES = (Path(__file__).parent.parent / "docs" / "lectures.md").read_text()
 SETTINGS = re.compile(r"(get|set)_|num_threads$|explain$")  # they take no arrays
-SHAPES = re.compile(r"\bshapes?\b|\(N, |\(N,\)|\(\.\.\.|\(C, |\(O, |\(filters, |axis|axes|features")
+SHAPES = re.compile(
+    r"\bshapes?\b|spatial|\(N, |\(N,\)|\(\.\.\.|\(C, |\(O, |\(filters, |axis|axes|features"
+)
 FORMULA = re.compile(r"``[^`]*[-+*/<>=@(\[][^`]*``|::\n")
 SOURCE = re.compile(r"[Ll]ectures? 00\d|[A-Z]\w+ (?:et al\.?|and \w+)?,? ?(?:19|20)\d\d")
 

@@ -100,6 +100,14 @@ def test_summary_counts_what_is_shared_once():
     assert nn.summary(conv, (4, 6, 6)).rows[0].name == ""
 
 
+@pytest.mark.parametrize("pool, channels", (("max", (8,)), (None, (8, 4))))
+def test_summary_counts_every_pose(pool, channels):
+    layer = nn.TransformInvariantConv2d(3, 8, 3, rotations=4, pool=pool, rng=0)
+    row = nn.summary(layer, (3, 9, 9)).rows[0]
+    assert row.output_shape == (*channels, 7, 7)
+    assert row.multiply_adds == 4 * 8 * 7 * 7 * 27
+
+
 class Scaled(nn.Module):
     """A module with a parameter of its own, a layer inside, and an operation between."""
 
@@ -177,6 +185,7 @@ CHAINS = (
     [nn.Conv2d(1, 1, 3, padding=((0, 2), (1, 0)), rng=0), nn.WeightedPool2d(3, 2)],
     [nn.AvgPool2d(2), nn.Conv2d(1, 1, 1, rng=0), nn.GlobalAvgPool()],
     [nn.Conv2d(1, 1, 2, rng=0), nn.LPPool2d(2, 2)],
+    [nn.Conv2d(1, 1, 3, padding=2, padding_mode="replicate", rng=0)],
 )
 
 
@@ -219,6 +228,9 @@ def test_receptive_field_refuses_what_is_no_window():
     ):
         with pytest.raises(ValueError, match=rf"receptive_field: layer '1' \({shape}\)"):
             nn.receptive_field(nn.Sequential(nn.ReLU(), layer), (1, 8, 8))
+    wrapped = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular", rng=0)
+    with pytest.raises(ValueError, match="receptive_field: Conv2d, from"):
+        nn.receptive_field(wrapped, (1, 8, 8))
     with pytest.raises(ValueError, match=r"receptive_field: input_shape must be \(C, spatial"):
         nn.receptive_field(nn.ReLU(), (3,))
 

@@ -93,8 +93,8 @@ def receptive_field(network: Module, input_shape: Any) -> list[ReceptiveField]:
     Raises
     ------
     TypeError, ValueError
-        No Module; a layer that is not a window (transposed convolution, resizing, linear: take the
-        part of the network before it); layers that do not make a chain.
+        No Module; a layer that is not a window (transposed convolution, resizing, linear, a
+        reflected or wrapped rim: take the part of the network before it); no chain of layers.
 
     References
     ----------
@@ -152,7 +152,10 @@ def _windows(call: Call, size: tuple[int, ...]) -> _Windows:
     """(kernel, stride, dilation, padding before the first pixel) of a layer on maps of `size`."""
     layer, name, rank = call.layer, "receptive_field", len(size)
     one, none = (1,) * rank, (0,) * rank
-    if isinstance(layer, _Conv):
+    # What a reflected or wrapped rim shows lies elsewhere in the image than the rim.
+    if isinstance(layer, _Conv) and (
+        layer.padding_mode in ("zeros", "replicate") or set(layer.padding) <= {0}
+    ):
         window = (layer.kernel_size, layer.stride, layer.dilation)
         pairs = padding_pairs(name, layer.padding, size, *window)
         return *window, tuple(low for low, _ in pairs)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .conv import _Conv, _ConvTranspose
+from .invariant import TransformInvariantConv2d
 from .linear import Linear
 from .module import Module
 from .trace import Call, shape_of, trace
@@ -128,8 +129,8 @@ def summary(network: Module, input_shape: Any, *, batch_size: int = 0) -> Summar
     Notes
     -----
     A convolution makes one multiply-add for each output and each weight of its filter,
-    ``outputs * (C / groups) * K``; a transposed one the same of each input; a linear layer
-    ``outputs * in_features``. Other layers count as none.
+    ``outputs * (C / groups) * K``, in each pose of a transform-invariant one; a transposed one the
+    same for each input; a linear layer ``outputs * in_features``. Other layers count as none.
 
     References
     ----------
@@ -170,7 +171,9 @@ def _row(call: Call, seen: set[int]) -> LayerSummary:
 
 def _multiply_adds(layer: Module, given: tuple[int, ...], result: tuple[int, ...]) -> int:
     if isinstance(layer, _Conv):
-        return math.prod(result) * layer.weight.size // layer.out_channels
+        products = math.prod(result) * layer.weight.size // layer.out_channels
+        pooled = isinstance(layer, TransformInvariantConv2d) and layer.pool is not None
+        return products * layer.transforms if pooled else products
     if isinstance(layer, _ConvTranspose):
         return math.prod(given) * layer.weight.size // layer.in_channels
     if isinstance(layer, Linear):

@@ -23,24 +23,24 @@ def _ready(op: str, value: Any) -> tuple[Any, int]:
 
 
 def to_nhwc(input: Any) -> Any:
-    """(N, C, spatial...) to (N, spatial..., C), a view. Lecture 004 writes images so."""
+    """`input` (N, C, spatial...) as (N, spatial..., C), a view. Lecture 004 writes images so."""
     input, ndim = _ready("to_nhwc", input)
     return input.transpose(0, *range(2, ndim), 1)
 
 
 def from_nhwc(input: Any) -> Any:
-    """(N, spatial..., C) to (N, C, spatial...), a view in channels-last memory. Lecture 004."""
+    """`input` (N, spatial..., C) as (N, C, spatial...), a view, channels last. Lecture 004."""
     input, ndim = _ready("from_nhwc", input)
     return input.transpose(0, ndim - 1, *range(1, ndim - 1))
 
 
 def hwio_to_oihw(weight: Any) -> Any:
-    """Weights (spatial..., I, O) of a convolution to (O, I, spatial...), a view. Lecture 004."""
+    """A convolution's `weight` (spatial..., I, O) as (O, I, spatial...), a view. Lecture 004."""
     weight, ndim = _ready("hwio_to_oihw", weight)
     return weight.transpose(ndim - 1, ndim - 2, *range(ndim - 2))
 
 
 def oihw_to_hwio(weight: Any) -> Any:
-    """Weights (O, I, spatial...) of a convolution to (spatial..., I, O), a view. Lecture 004."""
+    """A convolution's `weight` (O, I, spatial...) as (spatial..., I, O), a view. Lecture 004."""
     weight, ndim = _ready("oihw_to_hwio", weight)
     return weight.transpose(*range(2, ndim), 1, 0)
