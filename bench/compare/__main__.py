@@ -1,4 +1,4 @@
-"""`python -m bench.compare run | report | diff | choices | small | denormals | packed | epoch`.
+"""`python -m bench.compare run | report | diff | choices | small | denormals | packed | ops | ...`.
 
 To be started in the repository's root.
 """
@@ -74,6 +74,10 @@ def parser() -> argparse.ArgumentParser:
     packed = commands.add_parser("packed", help="layers at batch 1 whose weights stay packed")
     _common(packed)
 
+    ops = commands.add_parser("ops", help="activations, norms, resampling and so on")
+    ops.add_argument("names", nargs="*", help="beginnings of their names (all)")
+    _common(ops)
+
     epoch = commands.add_parser("epoch", help="training a network, a batch each in turn")
     epoch.add_argument("--batches", type=int, default=200, help="how many (default: %(default)s)")
     _common(epoch)
@@ -98,6 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
             "denormals": _denormals,
             "packed": _packed,
             "epoch": _epoch,
+            "ops": _ops,
         }[options.command]
         return command(options, shlex.join(words))
     except (ValueError, OSError) as error:
@@ -220,6 +225,14 @@ def _epoch(options: argparse.Namespace, words: str) -> int:
     from . import epoch
 
     print(epoch.report(options.threads, options.batches))
+    return 0
+
+
+def _ops(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import ops
+
+    print(ops.report(options.threads, options.names))
     return 0
 
 
