@@ -11,18 +11,23 @@
 #include <vector>
 
 #include "base/tensor_view.h"
-#include "kernels/sample/sample.h"
 #include "ops/plan.h"
 
 namespace striate {
+
+// From kernels/sample/sample.h, which stays here when this header is installed.
+namespace sample {
+enum class Mode : int32_t;
+enum class Padding : int32_t;
+}  // namespace sample
 
 struct SampleProblem {
   DType dtype = DType::f32;
   int rank = 2;
   int64_t n = 0, c = 0;
   std::array<int64_t, 3> size{1, 1, 1}, out{1, 1, 1};  // d, h, w
-  sample::Mode mode = sample::Mode::linear;
-  sample::Padding padding = sample::Padding::zeros;
+  sample::Mode mode{};
+  sample::Padding padding{};
   bool align_corners = false;
 
   std::vector<int64_t> input_shape() const;

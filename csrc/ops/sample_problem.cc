@@ -1,5 +1,7 @@
 #include "ops/sample.h"
 
+#include "kernels/sample/sample.h"
+
 namespace striate {
 namespace {
 

@@ -1,6 +1,7 @@
 // One step of an optimiser over one parameter, in place, in one pass: SGD with momentum (Nesterov 1983,
 // Sutskever et al. 2013), Adam (Kingma and Ba 2015), AMSGrad (Reddi et al. 2018), AdamW (Loshchilov and Hutter
-// 2019), Adagrad (Duchi et al. 2011) and RMSprop (Tieleman and Hinton 2012). The formulas are in kernels/update/update.h; the constants are rounded to the parameter's type once.
+// 2019), Adagrad (Duchi et al. 2011) and RMSprop (Tieleman and Hinton 2012). The formulas are in
+// kernels/update/update.h; the constants are rounded to the parameter's type once.
 #pragma once
 
 #include "base/tensor_view.h"
