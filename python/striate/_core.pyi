@@ -306,7 +306,7 @@ def upsample_zeros(
     out: Array | None,
 ) -> Array: ...
 
-InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area", "area-sum"]
 
 def interpolate_forward(
     input: Array,
