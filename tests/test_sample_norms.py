@@ -1,5 +1,7 @@
 """Group, layer, instance and local response normalisation against the float64 reference."""
 
+import itertools
+
 import numpy as np
 import pytest
 import reference_norms as ref
@@ -131,6 +133,88 @@ def test_layer_norm(shape, inner, dtype):
     np.testing.assert_allclose(dx, ref.standard_grad(wide, g * w, axes, 1e-5), **close)
     np.testing.assert_allclose(dw, (g * normal).sum(lead), **close)
     np.testing.assert_allclose(db, g.sum(lead), **close)
+
+
+@DTYPES
+@pytest.mark.parametrize("count", (1, 3, 8, 31, 64, 67, 768, 1500))
+@pytest.mark.parametrize("rows", (1, 5, 130))
+def test_layer_norm_of_rows(rows, count, dtype, machines):
+    """Tails of registers, blocks of sums and of rows, with and without weight and bias."""
+    rng = np.random.default_rng(count)
+    x, g = numbers(rng, (rows, count), dtype) * 3 + 1, numbers(rng, (rows, count), dtype)
+    weight, bias = numbers(rng, count, dtype), numbers(rng, count, dtype)
+    eps, close = 1e-2, tolerance(dtype)
+    wide = [v.astype(np.float64) for v in (x, g, weight, bias)]
+    normal = ref.standard(wide[0], 1, eps)
+    wants = [
+        ref.standard_grad(wide[0], wide[1] * wide[2], (1,), eps),
+        (wide[1] * normal).sum(0),
+        wide[1].sum(0),
+    ]
+    for machine in machines:
+        leaves = [Tensor(v, requires_grad=True) for v in (x, weight, bias)]
+        y = striate.layer_norm(leaves[0], count, *leaves[1:], eps=eps)
+        want = normal * wide[2] + wide[3]
+        np.testing.assert_allclose(y.numpy(), want, **close, err_msg=str(machine))
+        for got, expected in zip(grad(y, leaves, g), wants, strict=True):
+            scale = 1 + np.abs(expected).max()
+            np.testing.assert_allclose(
+                got, expected, rtol=0, atol=scale * close["rtol"], err_msg=str(machine)
+            )
+        half = striate.layer_norm(x, count, bias=bias, eps=eps)
+        np.testing.assert_allclose(half, normal + wide[3], **close)
+        half = striate.layer_norm(x[::-1], count, weight, eps=eps)
+        np.testing.assert_allclose(half[::-1], normal * wide[2], **close)
+
+
+@pytest.mark.parametrize("shape, inner", (((3, 6, 4, 5), 3), ((3, 4, 4), 2), ((2, 3, 4, 5), 2)))
+def test_layer_norm_of_any_order_of_axes(shape, inner):
+    rng = np.random.default_rng(11)
+    axes, size = tuple(range(len(shape) - inner, len(shape))), shape[len(shape) - inner :]
+    w, b, g = rng.standard_normal(size), rng.standard_normal(size), rng.standard_normal(shape)
+    for order in itertools.permutations(range(len(shape))):
+        stored = rng.standard_normal([shape[axis] for axis in order])
+        x = stored.transpose(np.argsort(order))
+        leaves = [Tensor(v, requires_grad=True) for v in (x, w, b)]
+        y = striate.layer_norm(leaves[0], size, *leaves[1:])
+        normal = ref.standard(x, axes, 1e-5)
+        np.testing.assert_allclose(y.numpy(), normal * w + b, **tolerance(np.float64))
+        (dx,) = grad(y, leaves[:1], g)
+        np.testing.assert_allclose(dx, ref.standard_grad(x, g * w, axes, 1e-5), rtol=0, atol=1e-11)
+
+
+def test_layer_norm_of_long_rows():
+    """Rows that leave the cache take the passes of group norm."""
+    rng = np.random.default_rng(12)
+    x, w, b = rng.standard_normal((2, 1 << 17)), *rng.standard_normal((2, 1 << 17))
+    want = ref.standard(x, 1, 1e-5) * w + b
+    np.testing.assert_allclose(striate.layer_norm(x, 1 << 17, w, b), want, rtol=1e-9, atol=1e-10)
+
+
+def test_layer_norm_has_the_same_bits_for_any_thread_count(isas):
+    rng = np.random.default_rng(13)
+    x, g = numbers(rng, (700, 131), np.float32), numbers(rng, (700, 131), np.float32)
+    w = numbers(rng, 131, np.float32)
+    for isa in isas:
+        _core.set_isa(isa)
+        bits = set()
+        for threads in (1, 2, 3, 4):
+            striate.set_num_threads(threads)
+            y, mean, var = _core.group_norm("n", x, 1, w, None, 1e-5, None)
+            parts = _core.group_norm_grad("n", x, g, 1, mean, var, w, 1e-5)
+            bits.add(b"".join(a.tobytes() for a in (y, mean, var, *parts)))
+        assert len(bits) == 1, isa
+
+
+def test_layer_norm_far_from_zero_does_not_cancel():
+    x = (np.random.default_rng(14).standard_normal((4, 3000)) + 1e4).astype(np.float32)
+    x[0, 0] = 3e4  # an element that lies apart
+    want = ref.standard(x.astype(np.float64), 1, 1e-5)
+    np.testing.assert_allclose(striate.layer_norm(x, 3000), want, rtol=1e-5, atol=1e-5)
+    for spoilt in (np.nan, np.inf):
+        x[1, 7] = spoilt
+        rows = np.isnan(striate.layer_norm(x, 3000))
+        assert rows[1].all() and not rows[[0, 2, 3]].any()
 
 
 @DTYPES

@@ -226,6 +226,31 @@ def test_adaptive_max_pool_of_nan():
     y, at = striate.adaptive_max_pool1d(x, 3, True)
     np.testing.assert_array_equal(y, [[[np.nan, np.nan, 5]]])
     np.testing.assert_array_equal(at, [[[1, 1, 4]]])
+    for layout in (lambda v: v, lambda v: np.moveaxis(np.moveaxis(v, 1, -1).copy(), -1, 1)):
+        x = np.full((1, 2, 3, 40), -np.inf)
+        x[0, 1, 0, 7] = x[0, 1, 2, 3] = np.nan  # of one window: the last in row-major order
+        y, at = striate.adaptive_max_pool2d(layout(x), (1, 3), True)
+        np.testing.assert_array_equal(y[0], [[[-np.inf] * 3], [[np.nan] + [-np.inf] * 2]])
+        np.testing.assert_array_equal(at[0], [[[0, 13, 26]], [[83, 13, 26]]])
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("shape", ((2, 3, 11, 67), (1, 67, 9, 5), (3, 80, 7, 7), (2, 2, 40, 33)))
+def test_adaptive_max_pool_on_every_machine(shape, dtype, machines):
+    """Tails of columns and of channels, equal elements, any strides, both formats."""
+    rng = np.random.default_rng(shape)
+    x = rng.integers(-4, 5, shape).astype(dtype)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    turned = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+    wants = {out: shapes.adaptive_max_pool(x, out) for out in ((4, 3), (6, 1), (12, 80))}
+    for machine in machines:
+        for laid in (x, last, turned, np.asfortranarray(x)):
+            for out, want in wants.items():
+                got = striate.adaptive_max_pool2d(laid, out, True)
+                for one, expected in zip(got, want, strict=True):
+                    np.testing.assert_array_equal(one, expected, err_msg=str(machine))
+                mean = striate.adaptive_avg_pool2d(laid, out)
+                np.testing.assert_allclose(mean, shapes.adaptive_avg_pool(x, out), rtol=3e-7)
 
 
 # ---- what the lectures say of pools ------------------------------------------------------------

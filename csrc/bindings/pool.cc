@@ -1,3 +1,4 @@
+#include "ops/adaptive_max_pool.h"
 #include "ops/pool.h"
 
 #include <algorithm>
@@ -206,9 +207,31 @@ py::object avg_input_grad(Arguments& a) {
   return result.array;
 }
 
+// The values, and where they are; both in the input's memory format.
+py::tuple adaptive_max(const std::string& name, const py::array& input, const Ints& output_size) {
+  const char* op = name.c_str();
+  const DType dtype = common_dtype(op, {{"input", &input}});
+  const TensorView x = view_of(op, "input", input);
+  if (x.rank < 3 || x.rank > 5 || static_cast<int>(output_size.size()) != x.rank - 2)
+    fail_value(op, ": output_size must have an entry for each spatial axis, got ", tuple_text(output_size), " for ",
+               tuple_text(x.dims()));
+  for (size_t i = 0; i < output_size.size(); ++i)
+    if (output_size[i] < 1 || x.shape[i + 2] < 1)
+      fail_value(op, ": sizes must be positive, got ", tuple_text(output_size), " for ", tuple_text(x.dims()));
+  check_adaptive_max_pool(op, x);
+  Ints shape{x.shape[kN], x.shape[kC]};
+  shape.insert(shape.end(), output_size.begin(), output_size.end());
+  const MemoryFormat format = format_for(x, std::nullopt);
+  py::array result = new_array(op, shape, dtype, format), places = new_array(op, shape, DType::i64, format);
+  const TensorView y = lift(view_of(op, "out", result)), at = lift(view_of(op, "indices", places));
+  without_gil([&] { adaptive_max_pool(lift(x), y, at); });
+  return py::make_tuple(result, places);
+}
+
 }  // namespace
 
 void bind_pool(py::module_& m) {
+  m.def("adaptive_max_pool", adaptive_max);
   define_fast<max_forward>(m, "max_pool_forward", "try_max_pool_forward");
   define_fast<max_with_taps>(m, "max_pool_with_taps");
   define_fast<max_taps_grad>(m, "max_pool_taps_grad");

@@ -48,7 +48,8 @@ Resampling mode_of(const char* op, const std::string& mode) {
                                                           {"nearest-exact", Resampling::nearest_exact},
                                                           {"linear", Resampling::linear},
                                                           {"cubic", Resampling::cubic},
-                                                          {"area", Resampling::area}};
+                                                          {"area", Resampling::area},
+                                                          {"area-sum", Resampling::area_sum}};
   for (const auto& [name, value] : names)
     if (mode == name) return value;
   fail_value(op, ": mode must be 'nearest', 'nearest-exact', 'linear', 'cubic' or 'area', got '", mode, "'");

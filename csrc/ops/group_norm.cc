@@ -5,6 +5,7 @@
 
 #include "kernels/norm/group_reference.h"
 #include "ops/batch_norm_passes.h"
+#include "ops/layer_norm.h"
 
 namespace striate {
 namespace {
@@ -44,6 +45,7 @@ class Samples {
 template <class T>
 void forward(const GroupNormProblem& p, const TensorView& input, const T* weight, const T* bias,
              const TensorView& output, T* mean, T* var) {
+  if (is_layer_norm(p, {&input, &output})) return layer_norm(p, input, weight, bias, output, mean, var);
   const Samples samples(p, {&input, &output});
   const ChannelNumbers<T> k(samples.width());
   const auto pixels = static_cast<double>(p.pixels), count = static_cast<double>(p.count());
@@ -92,6 +94,8 @@ void forward(const GroupNormProblem& p, const TensorView& input, const T* weight
 template <class T>
 void gradients(const GroupNormProblem& p, const TensorView& input, const TensorView& grad_output, const T* mean,
                const T* var, const T* weight, const TensorView& grad_input, T* grad_weight, T* grad_bias) {
+  if (is_layer_norm(p, {&input, &grad_output, &grad_input}))
+    return layer_norm_grad(p, input, grad_output, mean, var, weight, grad_input, grad_weight, grad_bias);
   const Samples samples(p, {&input, &grad_output, &grad_input});
   const ChannelNumbers<T> k(samples.width());
   const auto count = static_cast<double>(p.count());

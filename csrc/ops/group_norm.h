@@ -5,7 +5,8 @@
 //
 // mean and (biased) var: one a sample and group of channels, over its channels and pixels; weight, bias: one a
 // channel. It takes the passes of batch norm (batch_norm_passes.h), with every channel of every sample a channel of
-// its own; between the passes the sums of a group are joined. Same bits for any number of threads.
+// its own; between the passes the sums of a group are joined. One group without pixels is rows: layer_norm.h. Same
+// bits for any number of threads.
 #pragma once
 
 #include "base/tensor_view.h"

@@ -247,6 +247,16 @@ void pick(const TensorView& indices, const TensorView& input, const TensorView& 
       const T* from = input.as<T>() + n * input.stride[kN] + c * input.stride[kC];
       const int64_t* index = indices.as<int64_t>() + begin(indices);
       T* to = output.as<T>() + begin(output);
+      if (Even && inner == 1 && output.stride[kW] == 1 && indices.stride[kW] == 1) {
+        for (int64_t w = 0; w < output.shape[kW]; ++w) to[w] = from[pixel(index[w])];
+        return;
+      }
+      if (Even && joined && indices.stride[kC] == 1 && input.stride[kC] == 1) {
+        for (int64_t w = 0; w < output.shape[kW]; ++w)
+          for (int64_t k = 0; k < inner; ++k)
+            to[w * output.stride[kW] + k] = from[pixel(index[w * indices.stride[kW] + k]) + k];
+        return;
+      }
       for (int64_t w = 0; w < output.shape[kW]; ++w)
         for (int64_t k = 0; k < inner; ++k)
           to[w * output.stride[kW] + k * output.stride[kC]] =

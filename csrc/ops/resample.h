@@ -7,6 +7,7 @@
 //     linear          max((o + 1/2) * step - 1/2, 0), two taps
 //     cubic           (o + 1/2) * step - 1/2, four taps of Keys' cubic
 //     area            the mean of the elements that [o, o + 1) * in / out touches
+//     area_sum        their sum, for adaptive pooling: exact where that is
 // where step is 1 / scale if a scale is given, else in / out; linear and cubic with align_corners read at
 // o * (in - 1) / (out - 1). Taps past an end are the last element. With antialias, linear and cubic are
 // filters as wide as a step above 1.
@@ -23,7 +24,7 @@
 
 namespace striate {
 
-enum class Resampling : uint8_t { nearest, nearest_exact, linear, cubic, area };
+enum class Resampling : uint8_t { nearest, nearest_exact, linear, cubic, area, area_sum };
 
 struct ResampleAxis {
   int64_t in = 1, out = 1;

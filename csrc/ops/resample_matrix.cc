@@ -43,7 +43,8 @@ class RowWriter {
                             : static_cast<double>((2 * o + 1) * axis_.in / (2 * axis_.out)),
             1);
         break;
-      case Resampling::area: area(o); break;
+      case Resampling::area:
+      case Resampling::area_sum: area(o); break;
       default: p_.antialias ? filter(o) : p_.mode == Resampling::linear ? linear(o) : cubic_taps(o);
     }
     matrix.begin.push_back(static_cast<int32_t>(matrix.index.size()));
@@ -85,7 +86,8 @@ class RowWriter {
   // Every input element that the window [o, o + 1) * in / out touches counts alike, as in adaptive pooling.
   void area(int64_t o) {
     const int64_t first = o * axis_.in / axis_.out, last = ((o + 1) * axis_.in + axis_.out - 1) / axis_.out;
-    for (int64_t i = first; i < last; ++i) tap(static_cast<double>(i), 1 / static_cast<double>(last - first));
+    const double weight = p_.mode == Resampling::area ? 1 / static_cast<double>(last - first) : 1;
+    for (int64_t i = first; i < last; ++i) tap(static_cast<double>(i), weight);
   }
 
   // A filter as wide as the step, cut at the ends, its weights divided by their sum.

@@ -220,6 +220,9 @@ def max_unpool(
     memory_format: MemoryFormat | None,
     out: Array | None,
 ) -> Array: ...
+def adaptive_max_pool(
+    op: str, input: Array, output_size: Ints
+) -> tuple[Array, npt.NDArray[np.int64]]: ...
 def pick(op: str, input: Array, indices: npt.NDArray[np.int64]) -> Array: ...
 def avg_pool_forward(
     op: str,
@@ -303,7 +306,7 @@ def upsample_zeros(
     out: Array | None,
 ) -> Array: ...
 
-InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic", "area", "area-sum"]
 
 def interpolate_forward(
     input: Array,

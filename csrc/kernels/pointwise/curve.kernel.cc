@@ -168,8 +168,8 @@ struct Mish {
 struct Gelu {
   template <class T>
   static STRIATE_INLINE native<T> value(native<T> x, const CurveArgs<T>&) {
-    x = at_least<T>(x, -kFar);
-    return x * normal<T>(x).distribution;
+    const Tail<T> tail = normal_tail<T>(absolute<T>(x));
+    return at_least<T>(x, 0) - tail.a * tail.beyond;
   }
   template <class T>
   static STRIATE_INLINE native<T> grad(native<T> x, native<T> g, const CurveArgs<T>&) {

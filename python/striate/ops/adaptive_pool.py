@@ -1,8 +1,7 @@
 """Adaptive pools: the size of the result is given, windows follow from it.
 
 Window i of m on an axis of n pixels reaches from floor(i n / m) to ceil((i + 1) n / m). Where m
-divides n these are plain windows; else the windows are laid side by side by a table, the short ones
-filled up, and pooled as plain windows of the longest.
+divides n these are plain windows. Else sums are a resampling, and maxima a kernel of their own.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import image, integer
+from .. import _core
+from ..autograd import primitive
+from .arguments import format_of, image, integer
 from .avg_pool import _avg_window
 from .avg_pool import _pool as _mean
-from .max_pool import _max_pool
-from .take import take
+from .max_pool import _max_pool, _pool_grad
+from .resample import _interpolate
 
 
 def _output_size(op: str, rank: int, value: Any, size: tuple[int, ...]) -> tuple[int, ...]:
@@ -31,24 +32,25 @@ def _output_size(op: str, rank: int, value: Any, size: tuple[int, ...]) -> tuple
             f"{op}: output_size and the input's spatial axes must be positive, got {value!r} for "
             f"{size}"
         )
-    if max(result) >= 2**31:
-        raise ValueError(f"{op}: output_size must be below 2^31, got {value!r}")
+    if max(result) >= 2**29:
+        raise ValueError(f"{op}: output_size must be below 2^29, got {value!r}")
     return result
 
 
-def _windows(n: int, m: int) -> tuple[Any, Any]:
-    """First positions, and lengths."""
+def _lengths(n: int, m: int) -> Any:
     i = np.arange(m)
-    first = i * n // m
-    return first, -(-(i + 1) * n // m) - first
+    return -(-(i + 1) * n // m) - i * n // m
 
 
-def _side_by_side(n: int, m: int) -> tuple[Any, Any, int]:
-    """Positions of all windows (m, longest), whether they are inside, and the longest."""
-    first, length = _windows(n, m)
-    longest = int(length.max())
-    tap = np.arange(longest)
-    return first[:, None] + tap, tap < length[:, None], longest
+@primitive(extra=("places", "format"))
+def _largest(op: str, input: Any, output_size: tuple[int, ...]) -> Any:
+    output, places = _core.adaptive_max_pool(op, input, output_size)
+    return output, places, format_of(input)
+
+
+@_largest.vjp("input")
+def _(grad: Any, op: str, input_shape: Any, places: Any, format: Any) -> Any:
+    return _pool_grad(op, input_shape, places, grad, format, None)
 
 
 def _adaptive_avg_pool(rank: int, input: Any, output_size: Any) -> Any:
@@ -62,18 +64,10 @@ def _adaptive_avg_pool(rank: int, input: Any, output_size: Any) -> Any:
         kernel = tuple(n // m for n, m in zip(size, result, strict=True))
         window = _avg_window(op, rank, kernel, None, 0, False, True, None)
         return _mean(op, input, window, None, None)[0]
-    tables, kernel, counts = [], (), np.ones(())
+    counts = np.ones(())
     for n, m in zip(size, result, strict=True):
-        at, inside, longest = _side_by_side(n, m)
-        tables.append(np.where(inside, at, -1).ravel().tolist())
-        kernel = (*kernel, longest)
-        counts = np.multiply.outer(counts, inside.sum(1))
-    sums = take(op, input, tables, None, None)[0]
-    # rows first, whose sums are of whole vectors; the columns of a row that is left are few
-    for part in ((*kernel[:-1], 1), (*(1,) * (rank - 1), kernel[-1])):
-        if max(part) > 1:
-            window = _avg_window(op, rank, part, None, 0, False, True, 1)
-            sums = _mean(op, sums, window, None, None)[0]
+        counts = np.multiply.outer(counts, _lengths(n, m))
+    sums = _interpolate(input, result, (None, "area-sum", False, False), None, None)
     return sums / counts.astype(input.dtype)
 
 
@@ -87,20 +81,8 @@ def _adaptive_max_pool(rank: int, input: Any, output_size: Any, return_indices: 
     if all(n % m == 0 for n, m in zip(size, result, strict=True)):
         kernel = tuple(n // m for n, m in zip(size, result, strict=True))
         return _max_pool(rank, input, kernel, None, 0, 1, False, return_indices, None, None)
-    tables, kernel = [], ()
-    for n, m in zip(size, result, strict=True):
-        at, inside, longest = _side_by_side(n, m)
-        last = at[:, :1] + inside.sum(1, keepdims=True) - 1
-        tables.append(np.minimum(at, last).ravel())  # copies of the last never win over it
-        kernel = (*kernel, longest)
-    wide = take(op, input, [table.tolist() for table in tables], None, None)[0]
-    pooled = _max_pool(rank, wide, kernel, None, 0, 1, False, return_indices, None, None)
-    if not return_indices:
-        return pooled
-    values, indices = pooled
-    found_at = np.unravel_index(indices, wide.shape[2:])
-    at = tuple(table[positions] for table, positions in zip(tables, found_at, strict=True))
-    return values, np.ravel_multi_index(at, size)
+    output, places, _ = _largest(op, input, result)
+    return (output, places) if return_indices else output
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:

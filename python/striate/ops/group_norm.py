@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import _core
-from ..autograd import primitive
+from ..autograd import Tensor, primitive
 from ..autograd.arithmetic import add, multiply
 from .arguments import integer, operand, real, same_dtype, sizes
 from .norm import batch_norm, check_running
@@ -22,6 +24,17 @@ def _(
     grad: Any, op: str, input: Any, groups: int, mean: Any, var: Any, weight: Any, eps: float
 ) -> Any:
     return _core.group_norm_grad(f"{op}_grad", input, grad, groups, mean, var, weight, eps)
+
+
+@primitive(extra=("mean", "var"))
+def _row_norm(op: str, input: Any, weight: Any, bias: Any, eps: float) -> Any:
+    return _core.group_norm(op, np.ascontiguousarray(input), 1, weight, bias, eps, None)
+
+
+@_row_norm.vjp("input", "weight", "bias")
+def _(grad: Any, op: str, input: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
+    rows, grads = np.ascontiguousarray(input), np.ascontiguousarray(grad)
+    return _core.group_norm_grad(f"{op}_grad", rows, grads, 1, mean, var, weight, eps)
 
 
 def _affine(op: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
@@ -77,6 +90,17 @@ def group_norm(
     return _group_norm(op, input, groups, weight, bias, eps)[0]
 
 
+# Longer rows leave the cache between the passes, and may be too few for the threads.
+_ROW = 1 << 16
+
+
+def _order_in_memory(array: Any, lead: int) -> tuple[int, ...]:
+    """The axes, from number `lead` on by their strides."""
+    strides = (array.numpy() if isinstance(array, Tensor) else array).strides
+    inner = sorted(range(lead, len(strides)), key=lambda axis: -strides[axis])
+    return (*range(lead), *inner)
+
+
 def layer_norm(
     input: Any,
     normalized_shape: Any,
@@ -123,10 +147,23 @@ def layer_norm(
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.shape != shape:
             raise ValueError(f"{op}: {name} must have shape {shape}, got {value.shape}")
-    if lead == 1 and len(shape) > 1:  # whole samples, in any memory format
+    count = math.prod(shape)
+    if count <= _ROW:
+        order = _order_in_memory(input, lead)
+        if moved := order != tuple(range(len(own))):  # samples of any format are rows as they lie
+            inner = tuple(axis - lead for axis in order[lead:])
+            input = input.transpose(order)
+            weight, bias = (v if v is None else v.transpose(inner) for v in (weight, bias))
+        laid = input.shape
+        weight, bias = (v if v is None else v.reshape((count,)) for v in (weight, bias))
+        rows = input.reshape((math.prod(own[:lead]), count))
+        normal = _row_norm(op, rows, weight, bias, eps)[0].reshape(laid)
+        back = tuple(order.index(axis) for axis in range(len(own)))
+        return normal.transpose(back) if moved else normal
+    if lead == 1:  # whole samples, in any memory format
         normal = _group_norm(op, input, 1, None, None, eps)[0]
     else:
-        rows = input.reshape((math.prod(own[:lead]), 1, math.prod(shape)))
+        rows = input.reshape((math.prod(own[:lead]), 1, count))
         normal = _group_norm(op, rows, 1, None, None, eps)[0].reshape(own)
     if weight is not None:
         normal = multiply(normal, weight)

@@ -21,7 +21,7 @@ from .arguments import (
     sizes,
 )
 
-Mode = Literal["nearest", "nearest-exact", "linear", "cubic", "area"]
+Mode = Literal["nearest", "nearest-exact", "linear", "cubic", "area", "area-sum"]
 How = tuple["tuple[float, ...] | None", Mode, bool, bool]
 
 # What each mode is called: a name for any rank, and PyTorch's for one rank.
