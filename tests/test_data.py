@@ -380,7 +380,9 @@ def mirror(folder, content):
 BAD_MIRRORS = {
     "nothing there": (None, "No such file"),
     "a login page": (b"<html>please sign in</html>", "header"),
-    "truncated": (gzip.compress(CONTENT)[:-400], "fewer than"),
+    "truncated": (gzip.compress(CONTENT)[:-400], "ends before its gzip stream"),
+    "cut in the trailer": (gzip.compress(CONTENT)[:-3], "ends before its gzip stream"),
+    "something behind it": (gzip.compress(CONTENT) + b"more", "4 bytes follow"),
     "another file": (gzip.compress(CONTENT[::-1]), "SHA-256"),
     "too much inside": (gzip.compress(CONTENT + b"x" * 999_999), "more than the expected"),
     "too long": (bytes(3 << 20), "longer than"),

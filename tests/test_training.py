@@ -122,6 +122,26 @@ def test_callbacks_are_closed_after_an_exception_too():
     assert late.made == [("fit start", 1, 0), ("gradients", 1, 0), ("close",)]
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    (
+        ({"epochs": -1}, ValueError, "fit: epochs must not be negative, got -1"),
+        ({"epochs": 1.5}, TypeError, "fit: epochs must be an int, got 1.5"),
+        ({"epochs": True}, TypeError, "fit: epochs must be an int, got True"),
+        ({"validation": DataLoader(blobs(0))}, ValueError, "validation loader has no examples"),
+    ),
+)
+def test_fit_refuses_what_cannot_be_trained_before_the_first_batch(options, error, message):
+    setup = Setup()
+    before = setup.weights()
+    with pytest.raises(error, match=message):
+        setup.fit(**options)
+    np.testing.assert_equal(setup.weights(), before)
+    setup.train = DataLoader(blobs(0))
+    with pytest.raises(ValueError, match="fit: the training loader has no examples"):
+        setup.fit(schedule=None)
+
+
 def test_fit_repeats_itself_bit_for_bit():
     runs = []
     for _ in range(2):

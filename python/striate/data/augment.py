@@ -107,7 +107,7 @@ class Augment:
         return _warp(images, matrices, images.shape[2:], self.mode, self.padding_mode, self.fill)
 
 
-def _pair(name: str, value: Any) -> tuple[int, int]:
+def image_size(name: str, value: Any) -> tuple[int, int]:
     """(height, width), from an int for both."""
     try:
         height, width = (value, value) if np.ndim(value) == 0 else value
@@ -131,7 +131,7 @@ class CenterCrop:
     size: Size
 
     def __call__(self, images: Array, rng: np.random.Generator | None = None) -> Array:
-        height, width = _pair("CenterCrop", self.size)
+        height, width = image_size("CenterCrop", self.size)
         _check_fits("CenterCrop", (height, width), images.shape[2:])
         top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
         return images[:, :, top : top + height, left : left + width]
@@ -146,7 +146,7 @@ class RandomCrop:
     fill: float = 0.0
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
-        height, width = _pair("RandomCrop", self.size)
+        height, width = image_size("RandomCrop", self.size)
         border = (self.padding, self.padding)
         padded = np.pad(images, ((0, 0), (0, 0), border, border), constant_values=self.fill)
         _check_fits("RandomCrop", (height, width), padded.shape[2:])
@@ -171,7 +171,7 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
-        size = _pair("RandomResizedCrop", self.size)
+        size = image_size("RandomResizedCrop", self.size)
         top, left, height, width = self.draw(images.shape, rng)
         matrices = np.zeros((len(images), 2, 3))
         # The centre of output pixel i is that of its share of the part.
