@@ -172,9 +172,9 @@ def test_the_log_is_the_history_as_lines_of_json(tmp_path):
         def on_epoch_end(self, loop, record):
             lines.append(len(path.read_text().splitlines()))
 
-    _, history = scripted([3, 2, 1], JsonLog(path, {"seed": 7}), Read())
+    _, history = scripted([3, 2, 1], JsonLog(path, {"seed": 7, "epoch": 5}), Read())
     about, *records = map(json.loads, path.read_text().splitlines())
-    assert about == {"seed": 7}
+    assert about == {"seed": 7, "epoch": 5}
     assert History.from_list(records) == History.read(path) == history
     assert lines == [2, 3, 4]
 

@@ -183,6 +183,14 @@ def test_improbable_classes_keep_their_logarithm():
     np.testing.assert_allclose(looks(scores).numpy(), scores)
 
 
+def test_a_class_that_none_believes_in_keeps_minus_infinity():
+    scores = Tensor(np.array([[0.0, -np.inf, 0.0], [0.0, 1.0, -np.inf]]))
+    with np.errstate(all="ignore"):
+        logs = Ensemble([nn.Identity(), nn.Identity()])(scores).numpy()
+    e = np.exp(1)
+    np.testing.assert_allclose(np.exp(logs), [[0.5, 0, 0.5], [1 / (1 + e), e / (1 + e), 0]])
+
+
 def test_nothing_to_average_is_refused():
     with pytest.raises(ValueError, match="Ensemble: needs one model"):
         Ensemble([])

@@ -287,6 +287,12 @@ def test_picture_of_several_runs_with_validation():
     assert len(right.lines) == 0
 
 
+def test_picture_names_a_split_that_the_first_run_lacks():
+    figure = plot_history([finished(2, tested=False), finished(3), finished(2)])
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == ["train", "test"]
+
+
 def test_picture_of_nothing_is_refused():
     for nothing in (History(), [], [finished(1), History()]):
         with pytest.raises(ValueError, match="no epochs"):

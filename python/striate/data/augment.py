@@ -62,7 +62,8 @@ class Augment:
     ------
     ValueError
         A bound that is no bound: scale or stretch below 1, a negative translation or shear, a
-        shear of 90 degrees or more, a probability outside 0..1.
+        shear of 90 degrees or more, a probability outside 0..1; a rotation that is no pair of
+        degrees; a mode or padding mode that `striate.warp_affine` does not have.
 
     References
     ----------
@@ -89,6 +90,16 @@ class Augment:
         ):
             if not low <= value <= high or math.isinf(value):
                 raise ValueError(f"Augment: {name} must lie in {low}..{high}, got {value}")
+        _check_bounds("Augment", "rotation", self.rotation, -math.inf)
+        # On one pixel, for its words about modes.
+        _warp(
+            np.zeros((1, 1, 1, 1), np.float32),
+            np.eye(2, 3)[None],
+            (1, 1),
+            self.mode,
+            self.padding_mode,
+            None,
+        )
 
     def draw(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
         """The parameters of `n` images, as `affine_matrices` takes them."""
@@ -105,6 +116,13 @@ class Augment:
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         matrices = affine_matrices(images.shape, **self.draw(len(images), rng))
         return _warp(images, matrices, images.shape[2:], self.mode, self.padding_mode, self.fill)
+
+
+def _check_bounds(name: str, what: str, value: Any, least: float) -> None:
+    shape = np.shape(value)
+    if shape != (2,) or not (np.isfinite(value).all() and least < value[0] <= value[1]):
+        above = "" if least == -math.inf else f" above {least:g}"
+        raise ValueError(f"{name}: {what} must be (low, high){above}, got {value!r}")
 
 
 def image_size(name: str, value: Any) -> tuple[int, int]:
@@ -130,6 +148,9 @@ class CenterCrop:
 
     size: Size
 
+    def __post_init__(self) -> None:
+        image_size("CenterCrop", self.size)
+
     def __call__(self, images: Array, rng: np.random.Generator | None = None) -> Array:
         height, width = image_size("CenterCrop", self.size)
         _check_fits("CenterCrop", (height, width), images.shape[2:])
@@ -144,6 +165,11 @@ class RandomCrop:
     size: Size
     padding: int = 0
     fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        image_size("RandomCrop", self.size)
+        if operator.index(self.padding) < 0:
+            raise ValueError(f"RandomCrop: padding must not be negative, got {self.padding}")
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         height, width = image_size("RandomCrop", self.size)
@@ -169,6 +195,11 @@ class RandomResizedCrop:
     size: Size
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        image_size("RandomResizedCrop", self.size)
+        _check_bounds("RandomResizedCrop", "scale", self.scale, 0.0)
+        _check_bounds("RandomResizedCrop", "ratio", self.ratio, 0.0)
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         size = image_size("RandomResizedCrop", self.size)
