@@ -76,6 +76,13 @@ def test_early_stopping_ends_when_patience_does(losses, options, epochs, best_ep
     assert int(model.epoch) == best_epoch  # a buffer of the best epoch is back
 
 
+def test_early_stopping_forgets_another_training():
+    stopping = EarlyStopping(patience=9)
+    scripted([1, 2], stopping)
+    model, _ = scripted([6, 5, 7], stopping)
+    assert (stopping.best_epoch, stopping.best, int(model.epoch)) == (2, 5, 2)
+
+
 def test_early_stopping_can_leave_the_last_weights():
     model, history = scripted([1, 2, 2, 2], EarlyStopping(patience=1, restore_best=False))
     assert int(model.epoch) == len(history) == 3
@@ -165,11 +172,28 @@ def test_the_log_is_the_history_as_lines_of_json(tmp_path):
         def on_epoch_end(self, loop, record):
             lines.append(len(path.read_text().splitlines()))
 
-    _, history = scripted([3, 2, 1], JsonLog(path, {"seed": 7}), Read())
+    _, history = scripted([3, 2, 1], JsonLog(path, {"seed": 7, "epoch": 5}), Read())
     about, *records = map(json.loads, path.read_text().splitlines())
-    assert about == {"seed": 7}
+    assert about == {"seed": 7, "epoch": 5}
     assert History.from_list(records) == History.read(path) == history
     assert lines == [2, 3, 4]
+
+
+def test_a_log_that_cannot_be_written_is_refused_before_an_epoch(tmp_path):
+    with pytest.raises(TypeError, match=r"JsonLog: about must hold plain values: .*float32"):
+        JsonLog(tmp_path / "log.jsonl", {"lr": np.float32(0.1)})
+    calls = []
+    with pytest.raises(FileNotFoundError, match=r"JsonLog: .*log.jsonl.*is no folder"):
+        scripted([1], JsonLog(tmp_path / "no" / "log.jsonl"), ClipGradients(calls.append))
+    assert not calls
+
+
+def test_the_log_is_json_for_numbers_that_json_lacks(tmp_path):
+    path = tmp_path / "log.jsonl"
+    scripted([1, np.nan, np.inf], JsonLog(path, {"limits": (np.inf, 1.0)}))
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+    assert lines[0] == {"limits": [None, 1.0]}
+    assert [line["validation_loss"] for line in lines[1:]] == [1.0, None, None]
 
 
 def test_the_bar_counts_batches_on_a_terminal():

@@ -60,6 +60,12 @@ def test_round_trip(path):
         assert loaded.state[name].dtype == np.asarray(value).dtype
 
 
+def test_normalisation_by_channel_comes_back(path):
+    colour = Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    save_checkpoint(path, example(normalize=colour))
+    assert load_checkpoint(path).normalize == colour
+
+
 def test_loaded_model_gives_the_same_scores(path):
     model = fashion_cnn(rng=3)
     images = np.random.default_rng(0).standard_normal((4, 1, 28, 28)).astype(np.float32)

@@ -60,6 +60,24 @@ def call(*arguments, without=(), cwd=None, **environment):
     )
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            command("info"), stdout=pipe, stderr=subprocess.PIPE, env=surroundings(), check=False
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_trainable_parameters_are_told_from_all(tmp_path):
+    small = ("--limit", "8", "--epochs", "1", "--batch-size", "8", "--output", tmp_path)
+    done = call("train", "--model", "lecture003_cnn", *small)
+    assert "lecture003_cnn, 1,679,082 parameters, of which 1,677,674 trainable;" in " ".join(
+        (done.stdout + done.stderr).split()
+    )
+
+
 def failure(done, code=1):
     """The one line that a failed command says on stderr."""
     assert done.returncode == code, done.stderr

@@ -186,6 +186,29 @@ def test_normalize_follows_its_formula(images):
     np.testing.assert_allclose(result, (images / 255 - 0.25) / 0.5, atol=1e-6)
 
 
+def test_normalize_takes_numbers_for_each_channel():
+    colours = np.random.default_rng(0).integers(0, 256, (4, 3, 6, 5), dtype=np.uint8)
+    mean, std = [0.1, 0.2, 0.3], np.array([0.5, 0.25, 1.0])
+    result = data.Normalize(mean, std)(colours)
+    assert result.dtype == np.float32
+    for c in range(3):
+        np.testing.assert_array_equal(result[:, c], data.Normalize(mean[c], std[c])(colours)[:, c])
+    assert data.Normalize(mean, std) == data.Normalize(tuple(mean), tuple(std))
+    assert np.array_equal(
+        data.Normalize(0.1, std)(colours), data.Normalize([0.1] * 3, std)(colours)
+    )
+    with pytest.raises(ValueError, match=r"needs images \(N, 3, H, W\), got shape \(4, 1, 6, 5\)"):
+        data.Normalize(mean, std)(colours[:, :1])
+
+
+@pytest.mark.parametrize("mean, std", ((0.5, 0), (0.5, [1, 0]), (np.nan, 1), (0, np.inf)))
+def test_an_impossible_normalisation_is_refused(mean, std):
+    with pytest.raises(ValueError, match="is impossible"):
+        data.Normalize(mean, std)
+    with pytest.raises(ValueError, match="differ in channels"):
+        data.Normalize([0, 0], [1, 1, 1])
+
+
 def test_flip_gives_the_image_or_its_mirror(images):
     flipped = data.RandomHorizontalFlip(0.5)(images, np.random.default_rng(1))
     same = (flipped == images).all(axis=(1, 2, 3))
@@ -380,7 +403,9 @@ def mirror(folder, content):
 BAD_MIRRORS = {
     "nothing there": (None, "No such file"),
     "a login page": (b"<html>please sign in</html>", "header"),
-    "truncated": (gzip.compress(CONTENT)[:-400], "fewer than"),
+    "truncated": (gzip.compress(CONTENT)[:-400], "ends before its gzip stream"),
+    "cut in the trailer": (gzip.compress(CONTENT)[:-3], "ends before its gzip stream"),
+    "something behind it": (gzip.compress(CONTENT) + b"more", "something follows"),
     "another file": (gzip.compress(CONTENT[::-1]), "SHA-256"),
     "too much inside": (gzip.compress(CONTENT + b"x" * 999_999), "more than the expected"),
     "too long": (bytes(3 << 20), "longer than"),

@@ -110,6 +110,23 @@ def test_short_files_and_foreign_archives_are_refused(small, tmp_path):
         data.cifar10(path)
 
 
+@pytest.mark.parametrize("compression", ("gz", "bz2", "xz"))
+def test_damaged_archives_are_refused(small, tmp_path, compression):
+    path = tmp_path / "archive"
+    with tarfile.open(path, f"w:{compression}") as archive:
+        archive.add(small, cifar.FOLDER)
+    content = path.read_bytes()
+    assert len(data.cifar10(path)[1]) == 20
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 0x55
+    trailer = bytearray(content)
+    trailer[-6] ^= 0x55  # in gzip a byte of the checksum
+    for damaged in (flipped, trailer, content[: len(content) // 2], content[:-4]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="archive is not a valid archive of CIFAR-10"):
+            data.cifar10(path)
+
+
 # ---- folders of images -----------------------------------------------------------------------
 
 
@@ -179,6 +196,37 @@ def test_bad_images_are_named(zoo):
         dataset(max_pixels=2499)[:]
     with pytest.raises(ValueError, match=r"notes.txt is not one of"):
         data.ImageFiles([zoo / "ant" / "notes.txt"], [0], ["ant"])[:]
+
+
+def test_sixteen_bits_are_scaled(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    wide = np.array([[0, 256, 32768, 65535]], np.uint16)
+    image.fromarray(wide).save(tmp_path / "wide.png")
+    (tmp_path / "wide.ppm").write_bytes(b"P5 4 1 65535\n" + wide.astype(">u2").tobytes())
+    for name in ("wide.png", "wide.ppm"):
+        found, _ = data.ImageFiles([tmp_path / name], [0], ["a"], mode="L")[0]
+        assert found.tolist() == [[[0, 1, 128, 255]]]
+
+
+def test_pictures_are_turned_upright(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    lying = image.fromarray(np.array([[0, 50, 100]], np.uint8))
+    exif = lying.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    lying.save(tmp_path / "lying.png", exif=exif)
+    found, _ = data.ImageFiles([tmp_path / "lying.png"], [0], ["a"], mode="L")[0]
+    assert found.tolist() == [[[0], [50], [100]]]
+
+
+def test_sizes_and_labels_of_files_are_whole_numbers():
+    assert data.ImageFiles([], [], [], size=np.int64(8)).size == (8, 8)
+    for size in (8.5, (8, 8.5), "big", (1, 2, 3)):
+        with pytest.raises(TypeError, match="ImageFiles: size must be an int or"):
+            data.ImageFiles([], [], [], size=size)
+    with pytest.raises(ValueError, match="ImageFiles: size must be positive"):
+        data.ImageFiles([], [], [], size=0)
+    with pytest.raises(TypeError, match="ImageFiles: labels must be whole numbers, got float64"):
+        data.ImageFiles(["a.png"], [0.7], ["a"])
 
 
 def test_bad_folders_are_named(zoo, tmp_path):
@@ -258,6 +306,34 @@ def test_every_example_validates_once(stratify):
     assert first == [v.indices.tolist() for _, v in data.k_folds(NUMBERS, 7, rng=3)]
 
 
+@pytest.mark.parametrize("shares", ((0.9, 0.1), (0.5, 0.5), (0.6, 0.3, 0.1), (0.34, 0.33, 0.33)))
+@pytest.mark.parametrize("of_each", (1, 3, 4))
+def test_parts_keep_their_sizes_where_classes_are_small(shares, of_each):
+    labels = np.repeat(np.arange(100), of_each)
+    numbers = data.ArrayDataset(np.arange(len(labels)), labels)
+    parts = data.random_split(numbers, shares, stratify=labels, rng=0)
+    for part, share in zip(parts, shares, strict=True):
+        assert abs(len(part) - share * len(labels)) < 1
+        counts = np.bincount(part[:][1], minlength=100)
+        assert (np.abs(counts - share * of_each) < 1).all()
+    together = np.concatenate([part.indices for part in parts])
+    assert np.array_equal(np.sort(together), np.arange(len(labels)))
+
+
+def test_folds_are_drawn_before_the_first_is_taken():
+    rng, other = np.random.default_rng(5), np.random.default_rng(5)
+    disturbed = [(t.indices, rng.random())[0] for t, _ in data.k_folds(NUMBERS, 4, rng=rng)]
+    left_alone = [t.indices for t, _ in data.k_folds(NUMBERS, 4, rng=other)]
+    np.testing.assert_equal(disturbed, left_alone)
+
+
+def test_nothing_can_be_split_too():
+    nothing = data.ArrayDataset(np.zeros(0), np.zeros(0, np.int64))
+    for stratify in (None, []):
+        parts = data.random_split(nothing, (0.5, 0.5), stratify=stratify)
+        assert [len(part) for part in parts] == [0, 0]
+
+
 def test_subsets_of_subsets_and_a_loader():
     part = data.Subset(data.Subset(NUMBERS, [9, 8, 7, 6]), [3, 1])
     assert part[:][0].tolist() == [6, 8] and len(part) == 2
@@ -271,6 +347,9 @@ def test_subsets_of_subsets_and_a_loader():
         (lambda: data.random_split(NUMBERS, (1.5, -0.5)), ValueError, "not be negative"),
         (lambda: data.random_split(NUMBERS, ()), ValueError, "fractions"),
         (lambda: data.random_split(NUMBERS, (1.0,), stratify=[1]), ValueError, "100 labels"),
+        (lambda: data.random_split(NUMBERS, (np.nan, 1)), ValueError, "add up to 1"),
+        (lambda: data.random_split(NUMBERS, (1.0,), stratify=[np.nan] * 100), ValueError, "NaN"),
+        (lambda: data.k_folds(NUMBERS, 2, stratify=[np.nan] * 100), ValueError, "NaN"),
         (lambda: data.k_folds(NUMBERS, 1), ValueError, "k must lie in 2..100, got 1"),
         (lambda: data.k_folds(NUMBERS, 101), ValueError, "got 101"),
         (lambda: data.k_folds(NUMBERS, 2.0), TypeError, "k must be an int"),

@@ -49,6 +49,33 @@ def test_top_k_beyond_the_classes_is_refused(k):
         top_k_correct(np.zeros((2, 3)), np.zeros(2, int), k)
 
 
+@pytest.mark.parametrize("dtype", (np.int8, np.uint8, np.uint64))
+def test_labels_of_any_integers_have_room_for_the_square_of_the_classes(dtype):
+    labels = np.arange(20, dtype=dtype)
+    found = evaluate(nn.Identity(), [(Tensor(np.eye(20)), labels)], top_k=(1, 3))
+    assert np.array_equal(found.confusion, np.eye(20)) and found.top_k == {1: 1.0, 3: 1.0}
+    assert np.array_equal(confusion_matrix(labels, labels, 20), np.eye(20))
+
+
+def test_classes_that_are_none_are_refused():
+    with pytest.raises(ValueError, match=r"predicted classes must lie in 0..2, got 1..3"):
+        confusion_matrix(np.array([0, 1]), np.array([1, 3]), 3)
+    with pytest.raises(ValueError, match=r"true classes must lie in 0..2, got -1..1"):
+        confusion_matrix(np.array([-1, 1]), np.array([1, 2]), 3)
+    with pytest.raises(TypeError, match="true classes must be whole numbers, got float64"):
+        confusion_matrix(np.array([0.5]), np.array([1]), 3)
+    with pytest.raises(ValueError, match=r"top_k_correct: labels must lie in 0..1, got 2..2"):
+        top_k_correct(np.zeros((1, 2)), np.array([2]), 1)
+    with pytest.raises(TypeError, match=r"k must be an int, got 1.5"):
+        top_k_correct(np.zeros((1, 2)), np.array([1]), 1.5)
+
+
+def test_a_score_of_nan_is_not_among_the_highest():
+    scores = np.array([[np.nan, 1, 2], [np.nan] * 3, [0, np.nan, 5]])
+    labels = np.array([0, 1, 2])
+    assert [top_k_correct(scores, labels, k) for k in (1, 2)] == [0, 1]
+
+
 def test_correct_ones_of_probabilities_and_of_maps():
     scores = Tensor(np.array([[1, 2, 0], [3, 1, 0]], np.float32))
     assert count_correct(scores, np.array([[0, 0.6, 0.4], [0.2, 0.8, 0]])) == 1
@@ -154,6 +181,14 @@ def test_improbable_classes_keep_their_logarithm():
     scores = np.array([[0.0, -300.0]], np.float32)
     looks = MultiCrop(Scores(), lambda images: [images, images])
     np.testing.assert_allclose(looks(scores).numpy(), scores)
+
+
+def test_a_class_that_none_believes_in_keeps_minus_infinity():
+    scores = Tensor(np.array([[0.0, -np.inf, 0.0], [0.0, 1.0, -np.inf]]))
+    with np.errstate(all="ignore"):
+        logs = Ensemble([nn.Identity(), nn.Identity()])(scores).numpy()
+    e = np.exp(1)
+    np.testing.assert_allclose(np.exp(logs), [[0.5, 0, 0.5], [1 / (1 + e), e / (1 + e), 0]])
 
 
 def test_nothing_to_average_is_refused():

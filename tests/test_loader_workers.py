@@ -154,3 +154,31 @@ def test_a_state_without_a_seed_cannot_go_on_with_a_transform():
     next(iter(running))
     with pytest.raises(ValueError, match="no seed"):
         loader(0).load_state_dict(running.state_dict())
+
+
+@pytest.mark.parametrize("transform", (None, data.Normalize(0.5, 0.25)))
+def test_a_batch_transform_gets_all_arrays_and_a_generator_of_its_batch(transform):
+    images = np.random.default_rng(0).random((10, 1, 3, 3)).astype(np.float32)
+    labels = np.arange(10) % 3
+
+    def batches(workers):
+        return data.DataLoader(
+            data.ArrayDataset(images, labels),
+            4,
+            transform=transform,
+            batch_transform=lambda x, y, rng: data.mixup(x, y, 3, 1.0, rng=rng),
+            shuffle=True,
+            rng=5,
+            num_workers=workers,
+        )
+
+    alone = list(batches(0))
+    assert [rows.shape for _, rows in alone] == [(4, 3), (4, 3), (2, 3)]
+    assert all(np.allclose(rows.sum(axis=1), 1) for _, rows in alone)
+    assert any((rows < 0.99).all(axis=1).any() for _, rows in alone)
+    np.testing.assert_equal(list(batches(2)), alone)
+    begun = batches(0)
+    next(iter(begun))
+    resumed = batches(2)
+    resumed.load_state_dict(begun.state_dict())
+    np.testing.assert_equal(list(resumed), alone[1:])

@@ -1,5 +1,6 @@
 """Training that is killed, interrupted or out of disk, and goes on: the bits of one left alone."""
 
+import dataclasses
 import errno
 import itertools
 import os
@@ -49,7 +50,7 @@ class Setup:
     """Every source of randomness and state there is: order, augmentation, dropout, batch norm,
     Adam's moments, a schedule, early stopping."""
 
-    def __init__(self, path, seed=0, epochs=EPOCHS, **options):
+    def __init__(self, path, seed=0, epochs=EPOCHS, spread=None, **options):
         rng = np.random.default_rng(seed)
         self.model = nn.Sequential(
             nn.Conv2d(1, 4, 3, padding=1, rng=rng),
@@ -64,7 +65,7 @@ class Setup:
         self.train = DataLoader(data, 8, shuffle=True, rng=2, transform=RandomHorizontalFlip())
         self.validation = DataLoader(data, 20)
         self.optimizer = optim.Adam(self.model.parameters(), lr=0.01)
-        self.schedule = optim.OneCycleLR(self.optimizer, 0.01, epochs * len(self.train))
+        self.schedule = optim.OneCycleLR(self.optimizer, 0.01, (spread or epochs) * len(self.train))
         self.stopping = EarlyStopping(patience=100)
         self.epochs = epochs
         self.file = CheckpointFile(path, **{"every": 3, "resume": True, **options})
@@ -142,6 +143,64 @@ def test_a_finished_run_is_not_trained_again(path):
     before, again = path.read_bytes(), Setup(path)
     assert len(again.fit()) == EPOCHS
     assert path.read_bytes() == before
+
+
+def test_the_file_of_a_finished_run_has_the_model_that_fit_leaves(path, undisturbed):
+    """The best epoch's; and a run of more epochs goes on from the last one's all the same."""
+    setup = Setup(path, epochs=1, spread=EPOCHS)
+    setup.stopping = Worse(patience=100)
+    setup.fit()
+    longer = Setup(path, epochs=2, spread=EPOCHS)
+    longer.stopping = Worse(patience=100)
+    longer.fit()
+    saved = load_checkpoint(path)
+    np.testing.assert_equal(dict(saved.state), longer.model.state_dict())
+    last = Setup(path, spread=EPOCHS)
+    last.stopping = Worse(patience=100)
+    last.fit()
+    np.testing.assert_equal(last.model.state_dict(), longer.model.state_dict())
+    np.testing.assert_equal(dict(load_checkpoint(path).state), longer.model.state_dict())
+    np.testing.assert_equal(last.optimizer.state_dict(), undisturbed[0][1])
+
+
+class Worse(EarlyStopping):
+    """For which the first epoch is the best."""
+
+    def on_epoch_end(self, loop, record):
+        super().on_epoch_end(loop, dataclasses.replace(record, validation_loss=record.epoch))
+
+
+class Counter(Callback):
+    def __init__(self):
+        self.counts = {}
+
+    def on_epoch_end(self, loop, record):
+        self.counts[record.epoch] = 1
+
+    def state_dict(self):
+        return dict(self.counts)
+
+    def load_state_dict(self, state):
+        self.counts = dict(state)
+
+
+def test_a_callback_that_remembers_nothing_at_first_is_resumed(path):
+    with pytest.raises(Killed):
+        Setup(path).fit(Counter(), StopAt(2, 4))
+    counter = Counter()
+    Setup(path).fit(counter)
+    assert counter.counts == {1: 1, 2: 1, 3: 1}
+
+
+def test_a_file_without_a_folder_is_refused_before_an_epoch(tmp_path):
+    setup = Setup(tmp_path / "nofolder" / "run.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"CheckpointFile: .*nofolder is no folder"):
+        setup.fit(StopAt(1, 1))
+
+
+def test_a_setting_of_nan_is_the_same_as_nan(path):
+    for _ in range(2):
+        Setup(path, settings={"limit": float("nan")}).fit()
 
 
 def test_settings_are_compared_as_a_file_keeps_them(path):

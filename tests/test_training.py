@@ -122,6 +122,26 @@ def test_callbacks_are_closed_after_an_exception_too():
     assert late.made == [("fit start", 1, 0), ("gradients", 1, 0), ("close",)]
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    (
+        ({"epochs": -1}, ValueError, "fit: epochs must not be negative, got -1"),
+        ({"epochs": 1.5}, TypeError, "fit: epochs must be an int, got 1.5"),
+        ({"epochs": True}, TypeError, "fit: epochs must be an int, got True"),
+        ({"validation": DataLoader(blobs(0))}, ValueError, "validation loader has no examples"),
+    ),
+)
+def test_fit_refuses_what_cannot_be_trained_before_the_first_batch(options, error, message):
+    setup = Setup()
+    before = setup.weights()
+    with pytest.raises(error, match=message):
+        setup.fit(**options)
+    np.testing.assert_equal(setup.weights(), before)
+    setup.train = DataLoader(blobs(0))
+    with pytest.raises(ValueError, match="fit: the training loader has no examples"):
+        setup.fit(schedule=None)
+
+
 def test_fit_repeats_itself_bit_for_bit():
     runs = []
     for _ in range(2):
@@ -265,6 +285,12 @@ def test_picture_of_several_runs_with_validation():
     assert [line.get_ydata()[0] for line in left.lines] == [0.5, 0.5, 0.6, 0.6]
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["train", "validation"]
     assert len(right.lines) == 0
+
+
+def test_picture_names_a_split_that_the_first_run_lacks():
+    figure = plot_history([finished(2, tested=False), finished(3), finished(2)])
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == ["train", "test"]
 
 
 def test_picture_of_nothing_is_refused():

@@ -1,12 +1,10 @@
 """From an image file of unknown origin to what the network was trained on.
 
-Files are untrusted: only well-known formats are decoded, and the size in the header is looked at
-before any pixel is.
+Only well-known formats are decoded, and none that is too large.
 """
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate._extras import require
+from striate.data.pictures import open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,20 +44,8 @@ def read_image(path: Path, invert: str) -> npt.NDArray[np.uint8]:
     """
     pillow = require("PIL.Image", extra="cli", purpose="reading images")
     operations = require("PIL.ImageOps", extra="cli", purpose="reading images")
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("error", pillow.DecompressionBombWarning)  # our limit is stricter
-        try:
-            with pillow.open(file, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise ValueError(
-                        f"{width} x {height} pixels are more than the {MAX_PIXELS:,} allowed"
-                    )
-                gray = _gray(pillow, operations.exif_transpose(image))
-        except pillow.UnidentifiedImageError as error:
-            raise ValueError(f"{path} is not an image ({', '.join(FORMATS)})") from error
-        except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
-            raise ValueError(f"{path} cannot be decoded: {error}") from error
+    with open_picture(path, FORMATS, MAX_PIXELS, extra="cli") as image:
+        gray = _gray(pillow, image)
 
     pixels = np.asarray(gray)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -72,10 +59,6 @@ def read_image(path: Path, invert: str) -> npt.NDArray[np.uint8]:
 
 
 def _gray(pillow: Any, image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow would clip 16 bits to 8 instead of scaling them
-        wide = np.asarray(image).astype(np.uint16)
-        scaled: Image.Image = pillow.fromarray((wide >> 8).astype(np.uint8))
-        return scaled
     if "A" in image.getbands() or "transparency" in image.info:
         color = image.convert("RGBA")
         paper = pillow.new("RGBA", color.size, "white")

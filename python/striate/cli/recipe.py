@@ -129,6 +129,12 @@ class Run:
 
     @property
     def parameters(self) -> int:
+        """How many numbers the model has: those learnt, and the running statistics."""
+        running = (v.size for _, v in self.model.named_buffers() if v.dtype.kind == "f")
+        return self.learnt + sum(running)
+
+    @property
+    def learnt(self) -> int:
         """How many numbers are learnt."""
         return sum(parameter.size for parameter in self.model.parameters())
 

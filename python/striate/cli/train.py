@@ -169,7 +169,7 @@ def watch(
 
     epochs = training.recipe.epochs
     console.print(
-        f"{training.recipe.model}, {training.parameters:,} parameters; "
+        f"{training.recipe.model}, {parameters(training)}; "
         f"{len(training.train.dataset):,} training and {len(training.test.dataset):,} test images; "
         f"{striate.get_num_threads()} threads"
     )
@@ -191,6 +191,13 @@ def watch(
         if file.saved is not None:
             left = f"{file.path} holds {kept(file.saved)}"
         raise KeyboardInterrupt(f"interrupted; {left}") from None
+
+
+def parameters(training: Run) -> str:
+    """How many numbers the model has, and how many of them are learnt where not all are."""
+    if training.parameters == training.learnt:
+        return f"{training.parameters:,} parameters"
+    return f"{training.parameters:,} parameters, of which {training.learnt:,} trainable"
 
 
 def kept(saved: tuple[int, int]) -> str:

@@ -62,7 +62,8 @@ class Augment:
     ------
     ValueError
         A bound that is no bound: scale or stretch below 1, a negative translation or shear, a
-        shear of 90 degrees or more, a probability outside 0..1.
+        shear of 90 degrees or more, a probability outside 0..1; a rotation that is no pair of
+        degrees; a mode or padding mode that `striate.warp_affine` does not have.
 
     References
     ----------
@@ -89,6 +90,16 @@ class Augment:
         ):
             if not low <= value <= high or math.isinf(value):
                 raise ValueError(f"Augment: {name} must lie in {low}..{high}, got {value}")
+        _check_bounds("Augment", "rotation", self.rotation, -math.inf)
+        # On one pixel, for its words about modes.
+        _warp(
+            np.zeros((1, 1, 1, 1), np.float32),
+            np.eye(2, 3)[None],
+            (1, 1),
+            self.mode,
+            self.padding_mode,
+            None,
+        )
 
     def draw(self, n: int, rng: np.random.Generator) -> dict[str, Array]:
         """The parameters of `n` images, as `affine_matrices` takes them."""
@@ -107,7 +118,14 @@ class Augment:
         return _warp(images, matrices, images.shape[2:], self.mode, self.padding_mode, self.fill)
 
 
-def _pair(name: str, value: Any) -> tuple[int, int]:
+def _check_bounds(name: str, what: str, value: Any, least: float) -> None:
+    shape = np.shape(value)
+    if shape != (2,) or not (np.isfinite(value).all() and least < value[0] <= value[1]):
+        above = "" if least == -math.inf else f" above {least:g}"
+        raise ValueError(f"{name}: {what} must be (low, high){above}, got {value!r}")
+
+
+def image_size(name: str, value: Any) -> tuple[int, int]:
     """(height, width), from an int for both."""
     try:
         height, width = (value, value) if np.ndim(value) == 0 else value
@@ -130,8 +148,11 @@ class CenterCrop:
 
     size: Size
 
+    def __post_init__(self) -> None:
+        image_size("CenterCrop", self.size)
+
     def __call__(self, images: Array, rng: np.random.Generator | None = None) -> Array:
-        height, width = _pair("CenterCrop", self.size)
+        height, width = image_size("CenterCrop", self.size)
         _check_fits("CenterCrop", (height, width), images.shape[2:])
         top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
         return images[:, :, top : top + height, left : left + width]
@@ -145,8 +166,13 @@ class RandomCrop:
     padding: int = 0
     fill: float = 0.0
 
+    def __post_init__(self) -> None:
+        image_size("RandomCrop", self.size)
+        if operator.index(self.padding) < 0:
+            raise ValueError(f"RandomCrop: padding must not be negative, got {self.padding}")
+
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
-        height, width = _pair("RandomCrop", self.size)
+        height, width = image_size("RandomCrop", self.size)
         border = (self.padding, self.padding)
         padded = np.pad(images, ((0, 0), (0, 0), border, border), constant_values=self.fill)
         _check_fits("RandomCrop", (height, width), padded.shape[2:])
@@ -170,8 +196,13 @@ class RandomResizedCrop:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
+    def __post_init__(self) -> None:
+        image_size("RandomResizedCrop", self.size)
+        _check_bounds("RandomResizedCrop", "scale", self.scale, 0.0)
+        _check_bounds("RandomResizedCrop", "ratio", self.ratio, 0.0)
+
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
-        size = _pair("RandomResizedCrop", self.size)
+        size = image_size("RandomResizedCrop", self.size)
         top, left, height, width = self.draw(images.shape, rng)
         matrices = np.zeros((len(images), 2, 3))
         # The centre of output pixel i is that of its share of the part.

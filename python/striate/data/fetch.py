@@ -118,7 +118,11 @@ def _check(packed: bytes, sha256: str, size: int) -> None:
 def _decompressed(packed: bytes) -> Iterator[bytes]:
     gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: a gzip header, not a zlib one
     rest = packed
-    while rest:
+    while rest and not gunzip.eof:
         yield gunzip.decompress(rest, _CHUNK)
         rest = gunzip.unconsumed_tail
     yield gunzip.flush()
+    if not gunzip.eof:  # the bytes may be all there without the checksum behind them
+        raise ValueError("it ends before its gzip stream does")
+    if gunzip.unused_data:
+        raise ValueError("something follows its gzip stream")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
+from .augment import image_size
 from .loader import Array
+from .pictures import open_picture
 
 FORMATS = {
     ".bmp": "BMP",
@@ -46,8 +47,14 @@ class ImageFiles:
     max_pixels
         Larger images are refused before they are decoded.
 
+    Notes
+    -----
+    Pictures are turned upright as their EXIF orientation says; of 16 bits the upper 8 count.
+
     Raises
     ------
+    TypeError
+        A size or labels that are no whole numbers.
     ValueError
         Reading: a file in none of the formats, damaged, too large, or of another size than its
         batch; the message names it.
@@ -66,7 +73,10 @@ class ImageFiles:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.paths = [Path(path) for path in paths]
-        self.labels = np.asarray(labels, np.int64).reshape(-1)
+        given = np.asarray(labels).reshape(-1)
+        if given.size and given.dtype.kind not in "iu":
+            raise TypeError(f"ImageFiles: labels must be whole numbers, got {given.dtype}")
+        self.labels = given.astype(np.int64)
         self.classes = tuple(classes)
         if len(self.paths) != len(self.labels):
             raise ValueError(f"ImageFiles: {len(self.paths)} paths, but {len(self.labels)} labels")
@@ -74,9 +84,7 @@ class ImageFiles:
             raise ValueError(f"ImageFiles: labels must lie in 0..{len(classes) - 1}")
         if mode not in ("RGB", "L"):
             raise ValueError(f"ImageFiles: mode must be 'RGB' or 'L', got {mode!r}")
-        self.size = (size, size) if isinstance(size, int) else size
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
-            raise ValueError(f"ImageFiles: size must be positive (height, width), got {size}")
+        self.size = None if size is None else image_size("ImageFiles", size)
         self.mode, self.max_pixels = mode, max_pixels
 
     def __len__(self) -> int:
@@ -107,24 +115,11 @@ class ImageFiles:
         format = FORMATS.get(path.suffix.lower())
         if format is None:
             raise ValueError(f"{path} is not one of {', '.join(FORMATS)}")
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)  # our limit decides
-            try:
-                with pillow.open(file, formats=(format,)) as image:
-                    width, height = image.size
-                    if width * height > self.max_pixels:
-                        raise ValueError(
-                            f"{width} x {height} pixels are more than the "
-                            f"{self.max_pixels:,} allowed"
-                        )
-                    pixels = image.convert(self.mode)
-                    if self.size is not None and pixels.size != self.size[::-1]:
-                        pixels = pixels.resize(self.size[::-1], pillow.Resampling.BILINEAR)
-                    array = np.array(pixels, np.uint8)
-            except pillow.UnidentifiedImageError as error:
-                raise ValueError(f"{path} is not a {format} image") from error
-            except Exception as error:  # a damaged file makes decoders raise nearly anything
-                raise ValueError(f"{path} cannot be decoded: {error}") from error
+        with open_picture(path, (format,), self.max_pixels, extra="data") as image:
+            pixels = image.convert(self.mode)
+            if self.size is not None and pixels.size != self.size[::-1]:
+                pixels = pixels.resize(self.size[::-1], pillow.Resampling.BILINEAR)
+            array = np.array(pixels, np.uint8)
         return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 

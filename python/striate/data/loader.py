@@ -80,8 +80,11 @@ class DataLoader:
         Leave out a last batch that is smaller than `batch_size`.
     transform
         Applied to the first array of every batch (the images): augmentation, normalisation.
+    batch_transform
+        Applied to every whole batch after that, as `batch_transform(*arrays, rng)`, and returns its
+        arrays: what changes labels too, such as `mixup`.
     rng
-        Seed or generator behind the permutations and the transform. A generator is used as it is,
+        Seed or generator behind the permutations and the transforms. A generator is used as it is,
         not copied; None takes fresh entropy.
     num_workers
         Threads that read and transform batches ahead of the caller; 0 does it in the caller's.
@@ -109,6 +112,7 @@ class DataLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         transform: Transform | None = None,
+        batch_transform: Callable[..., tuple[Array, ...]] | None = None,
         rng: RNG = None,
         num_workers: int = 0,
         prefetch: int = 2,
@@ -132,7 +136,7 @@ class DataLoader:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.transform = transform
+        self.transform, self.batch_transform = transform, batch_transform
         self.rng = np.random.default_rng(rng)
         self._order: npt.NDArray[np.int64] | None = None  # the running epoch's; None between epochs
         self._seed: int | None = None  # of the running epoch's batches, if they are transformed
@@ -148,7 +152,7 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Array, ...]]:
         if not (self._resumed and self._order is not None):
             self._order = self._new_order()
-            self._seed = int(self.rng.integers(2**63)) if self.transform is not None else None
+            self._seed = int(self.rng.integers(2**63)) if self._draws else None
             self._cursor = 0
         self._resumed = False
         self._run += 1
@@ -199,10 +203,18 @@ class DataLoader:
         self, start: int, index: npt.NDArray[np.int64], seed: int | None
     ) -> tuple[Array, ...]:
         first, *others = self.dataset[index]
+        if not self._draws:
+            return (first, *others)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(start,)))
         if self.transform is not None:
-            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(start,)))
             first = self.transform(first, rng)
-        return (first, *others)
+        if self.batch_transform is None:
+            return (first, *others)
+        return tuple(self.batch_transform(first, *others, rng))
+
+    @property
+    def _draws(self) -> bool:
+        return self.transform is not None or self.batch_transform is not None
 
     def _new_order(self) -> npt.NDArray[np.int64]:
         if self.shuffle:
@@ -231,7 +243,7 @@ class DataLoader:
         if not 0 <= cursor <= (0 if order is None else len(order)):
             raise ValueError(f"DataLoader: the saved cursor {cursor} lies outside the epoch")
         seed = state["seed"]
-        if order is not None and seed is None and self.transform is not None:
+        if order is not None and seed is None and self._draws:
             raise ValueError("DataLoader: the saved epoch has no seed for the transform")
         self.rng.bit_generator.state = state["rng"]
         self._order, self._cursor, self._resumed = order, cursor, True

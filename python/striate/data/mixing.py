@@ -27,6 +27,10 @@ class Cutout:
             raise ValueError(f"Cutout: size must be positive, got {self.size}")
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
+        if images.dtype.kind in "iu":
+            limits = np.iinfo(images.dtype)
+            if not limits.min <= self.fill <= limits.max:
+                raise ValueError(f"Cutout: {images.dtype} images have no room for fill {self.fill}")
         n, _, height, width = images.shape
         top = rng.integers(0, height, (n, 1)) - self.size // 2
         left = rng.integers(0, width, (n, 1)) - self.size // 2
@@ -56,7 +60,7 @@ def mixup(
     ------
     TypeError, ValueError
         Images that are no floats, labels outside of 0..num_classes - 1 or of another number, an
-        alpha that is not positive.
+        alpha that is not positive and finite.
     """
     labels = np.asarray(labels)
     if images.dtype not in (np.float32, np.float64):
@@ -69,8 +73,8 @@ def mixup(
         raise ValueError(
             f"mixup: labels must lie in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
         )
-    if not alpha > 0:
-        raise ValueError(f"mixup: alpha must be positive, got {alpha}")
+    if not 0 < alpha < np.inf:
+        raise ValueError(f"mixup: alpha must be positive and finite, got {alpha}")
     rng = np.random.default_rng(rng)
     share = images.dtype.type(rng.beta(alpha, alpha))
     other = rng.permutation(len(images))

@@ -54,27 +54,36 @@ def random_split(
     fractions
         Of the examples, one a part; they add up to 1. Sizes are rounded so that they add up too.
     stratify
-        A label an example: every class is divided in these fractions.
+        A label an example: every class is divided in these fractions. What rounding leaves over in
+        a class goes to the parts that lack most, so that the parts keep their sizes.
     rng
         Seed or generator.
 
     Raises
     ------
     ValueError
-        Fractions that are negative or do not add up to 1, labels of another number.
+        Fractions that are negative or do not add up to 1, labels of another number or NaN.
     """
     shares = np.asarray(fractions, np.float64)
-    if shares.ndim != 1 or not len(shares) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
+    if (
+        shares.ndim != 1
+        or not len(shares)
+        or not ((shares >= 0).all() and abs(shares.sum() - 1) <= 1e-9)
+    ):
         raise ValueError(
             f"random_split: fractions must not be negative and add up to 1, got {fractions}"
         )
-    cuts = np.cumsum(shares)
     rng = np.random.default_rng(rng)
     parts: list[list[Indices]] = [[] for _ in shares]
+    owed = np.zeros(len(shares))  # what each part should have of the classes so far, and has not
     for group in _groups("random_split", dataset, stratify):
-        order = rng.permutation(group)
-        edges = np.rint(cuts[:-1] * len(group)).astype(np.int64)
-        for part, piece in zip(parts, np.split(order, edges), strict=True):
+        owed += shares * len(group)
+        sizes = np.floor(shares * len(group) + 1e-9).astype(np.int64)
+        lacking = np.argsort(-(owed - sizes).round(9), kind="stable")
+        sizes[lacking[: len(group) - sizes.sum()]] += 1
+        owed -= sizes
+        pieces = np.split(rng.permutation(group), np.cumsum(sizes)[:-1])
+        for part, piece in zip(parts, pieces, strict=True):
             part.append(piece)
     return tuple(Subset(dataset, rng.permutation(np.concatenate(part))) for part in parts)
 
@@ -96,22 +105,22 @@ def k_folds(
     # Dealt like cards, class after class, so that no fold gets all of the remainders.
     order = np.concatenate([rng.permutation(group) for group in groups])
     fold = np.arange(len(order)) % k
+    # All drawn here: a generator that others draw from meanwhile gives the same folds.
+    training = [rng.permutation(order[fold != i]) for i in range(k)]
     return (
-        (
-            Subset(dataset, rng.permutation(order[fold != i])),
-            Subset(dataset, np.sort(order[fold == i])),
-        )
-        for i in range(k)
+        (Subset(dataset, training[i]), Subset(dataset, np.sort(order[fold == i]))) for i in range(k)
     )
 
 
 def _groups(name: str, dataset: Dataset, stratify: npt.ArrayLike | None) -> list[Indices]:
     """The examples of each class, or all of them as one."""
-    if stratify is None:
+    if stratify is None or (not len(dataset) and not np.size(stratify)):
         return [np.arange(len(dataset))]
     labels = np.asarray(stratify)
     if labels.shape != (len(dataset),):
         raise ValueError(
             f"{name}: stratify must hold {len(dataset)} labels, got shape {labels.shape}"
         )
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError(f"{name}: stratify must not hold NaN")
     return [np.flatnonzero(labels == value) for value in np.unique(labels)]

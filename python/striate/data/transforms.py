@@ -5,6 +5,7 @@ Each is called as `transform(images, rng)` on a batch (N, C, H, W) and returns a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,16 +30,43 @@ class Compose:
 class Normalize:
     """Bytes 0..255 to float32 with roughly zero mean and unit variance: (x / 255 - mean) / std.
 
-    It draws nothing; `rng` is there because every transform is called alike.
+    Mean and deviation are a number each, or one for every channel. It draws nothing; `rng` is there
+    because every transform is called alike.
+
+    Raises
+    ------
+    ValueError
+        Numbers that are not finite, a deviation that is not positive, another number of channels.
     """
 
-    mean: float
-    std: float
+    mean: float | Sequence[float]
+    std: float | Sequence[float]
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if np.ndim(value):
+                object.__setattr__(self, name, tuple(float(each) for each in value))
+        mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
+        if max(mean.ndim, std.ndim) > 1 or len({a.size for a in (mean, std) if a.ndim} - {0}) > 1:
+            raise ValueError(f"Normalize: mean and std differ in channels: {self.mean}, {self.std}")
+        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+            raise ValueError(
+                f"Normalize: normalisation by mean {self.mean} and std {self.std} is impossible"
+            )
 
     def __call__(self, images: Array, rng: np.random.Generator | None = None) -> Array:
-        scale = np.float32(1 / (255 * self.std))
-        shift = np.float32(self.mean / self.std)
-        return images * scale - shift
+        mean, std = np.asarray(self.mean, np.float64), np.asarray(self.std, np.float64)
+        channels = max(mean.size, std.size)
+        if mean.ndim or std.ndim:
+            if images.ndim != 4 or images.shape[1] != channels:
+                raise ValueError(
+                    f"Normalize: needs images (N, {channels}, H, W), got shape {images.shape}"
+                )
+            mean, std = (np.broadcast_to(each, channels)[:, None, None] for each in (mean, std))
+        scale = np.float32(1 / (255 * std))
+        shift = np.float32(mean / std)
+        return np.asarray(images * scale - shift)
 
 
 @dataclass(frozen=True)
@@ -46,6 +74,10 @@ class RandomHorizontalFlip:
     """Mirror each image left to right with probability `p`."""
 
     p: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"RandomHorizontalFlip: p must lie in 0..1, got {self.p}")
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         flip = rng.random(len(images)) < self.p
@@ -60,6 +92,10 @@ class RandomShift:
     """
 
     pixels: int = 2
+
+    def __post_init__(self) -> None:
+        if operator.index(self.pixels) < 0:
+            raise ValueError(f"RandomShift: pixels must not be negative, got {self.pixels}")
 
     def __call__(self, images: Array, rng: np.random.Generator) -> Array:
         n, _, height, width = images.shape

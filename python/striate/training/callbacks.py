@@ -24,6 +24,7 @@ from striate import nn
 from striate.data import write_atomically
 
 from .history import EpochRecord
+from .resume import check_folder
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -77,8 +78,9 @@ class EarlyStopping(Callback):
     min_delta
         Better means better by more than this.
     restore_best
-        Put the weights and buffers of the best epoch back when training ends; a checkpoint keeps
-        them beside those of the last one.
+        Put the weights and buffers of the best epoch back when training ends. The checkpoint of a
+        finished run has them as its model, and those of the last epoch beside them, from which a
+        run of more epochs goes on.
 
     Attributes
     ----------
@@ -112,6 +114,18 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch: int | None = None
         self._weights: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None  # what restore_best replaced
+        self._resumed = False
+
+    def on_fit_start(self, loop: Loop) -> None:
+        if not len(loop.history):  # what another training left is of another model
+            self.best = self.best_epoch = self._weights = None
+        going_on = not loop.stopped and len(loop.history) < loop.epochs
+        if self._resumed and going_on and self._last is not None:
+            loop.model.load_state_dict(self._last)
+        if going_on or not self._resumed:
+            self._last = None
+        self._resumed = False
 
     def on_epoch_end(self, loop: Loop, record: EpochRecord) -> None:
         value = _monitored("EarlyStopping", self.monitor, record)
@@ -130,14 +144,22 @@ class EarlyStopping(Callback):
 
     def on_fit_end(self, loop: Loop) -> None:
         if self._weights is not None:
+            if self._last is None:
+                self._last = loop.model.state_dict()
             loop.model.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self._weights}
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "weights": self._weights,
+            "last": self._last,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self._weights = state["weights"]
+        self._weights, self._last = state["weights"], state.get("last")
+        self._resumed = True
 
 
 class EpochSchedule(Callback):
@@ -171,7 +193,8 @@ class EpochSchedule(Callback):
         return {"schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.schedule.load_state_dict(state["schedule"])
+        if "schedule" in state:
+            self.schedule.load_state_dict(state["schedule"])
 
 
 class ClipGradients(Callback):
@@ -195,17 +218,47 @@ class JsonLog(Callback):
     path
         Replaced after every epoch, so that a resumed run leaves the same file as one in one go.
     about
-        What goes on the first line: the settings of the run. `History.read` skips it.
+        What goes on the first line: the settings of the run, in plain values. `History.read` skips
+        it.
+
+    Raises
+    ------
+    TypeError
+        `about` holds what JSON cannot say.
+    FileNotFoundError
+        As training begins: the folder of `path` is not there.
+
+    Notes
+    -----
+    Numbers that are not finite are written as null: JSON has none.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None
     ) -> None:
-        self.path, self.about = path, about
+        self.path, self.about = path, None if about is None else dict(about)
+        try:
+            json.dumps(self.about)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"JsonLog: about must hold plain values: {error}") from None
+
+    def on_fit_start(self, loop: Loop) -> None:
+        check_folder("JsonLog", self.path)
 
     def on_epoch_end(self, loop: Loop, record: EpochRecord) -> None:
-        lines = ([] if self.about is None else [dict(self.about)]) + loop.history.as_list()
-        write_atomically(self.path, [json.dumps(line).encode() + b"\n" for line in lines])
+        lines = ([] if self.about is None else [self.about]) + loop.history.as_list()
+        write_atomically(self.path, [json.dumps(_finite(line)).encode() + b"\n" for line in lines])
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for the numbers that JSON lacks."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
 
 
 def _check_monitor(op: str, monitor: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -228,9 +227,10 @@ def _parse(path: Path, tensors: Tensors, about: Mapping[str, Any]) -> Checkpoint
         raise ValueError("class names must be printable text")  # they go to people's terminals
     normalize = None
     if about["normalize"] is not None or architecture is not None:
-        mean, std = (float(value) for value in about["normalize"])
-        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-            raise ValueError(f"normalisation by mean {mean} and std {std} is impossible")
+        mean, std = (  # numbers, or lists with one a channel
+            tuple(map(float, value)) if isinstance(value, list) else float(value)
+            for value in about["normalize"]
+        )
         normalize = Normalize(mean, std)
     return Checkpoint(
         architecture=architecture,

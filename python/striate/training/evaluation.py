@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from striate import nn, ops
 from striate.autograd import stack
 from striate.ops.arguments import operand, per_axis
@@ -109,4 +111,6 @@ def _log_mean(scores: Sequence[Any]) -> Any:
         raise ValueError("MultiCrop: needs one crop at least")
     logs = stack([ops.log_softmax(each, 1) for each in scores])
     highest = logs.numpy().max(axis=0)
+    # A class that none believes in: minus infinity less itself would be NaN.
+    highest = np.where(np.isneginf(highest), highest.dtype.type(0), highest)
     return (logs - highest).exp().mean(axis=0).log() + highest

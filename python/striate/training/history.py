@@ -49,7 +49,8 @@ class History:
     def read(cls, path: str | os.PathLike[str]) -> History:
         """The records in a file that `JsonLog` wrote."""
         lines = [json.loads(line) for line in Path(path).read_text().splitlines()]
-        return cls.from_list(line for line in lines if "epoch" in line)
+        needed = {"epoch", "loss", "seconds"}  # settings may have some of a record's names
+        return cls.from_list(line for line in lines if needed <= line.keys())
 
     @classmethod
     def from_list(cls, records: Iterable[Mapping[str, Any]]) -> History:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -64,7 +65,8 @@ def fit(
     callbacks
         Told of every step, in this order; see `Callback`.
     checkpoint
-        File that is kept up to date, and from which an interrupted run goes on.
+        File that is kept up to date, and from which an interrupted run goes on. After the last
+        epoch it holds the model that this call leaves.
 
     Returns
     -------
@@ -72,11 +74,24 @@ def fit(
 
     Raises
     ------
+    TypeError, ValueError
+        A number of epochs that is none; a loader without examples.
     FloatingPointError
         The loss is no longer finite; the step that would have spread it is not taken.
     CheckpointError
         The checkpoint is damaged, or of another run.
     """
+    if isinstance(epochs, bool):
+        raise TypeError(f"fit: epochs must be an int, got {epochs}")
+    try:
+        epochs = operator.index(epochs)
+    except TypeError:
+        raise TypeError(f"fit: epochs must be an int, got {epochs!r}") from None
+    if epochs < 0:
+        raise ValueError(f"fit: epochs must not be negative, got {epochs}")
+    for name, loader in (("training", train), ("validation", validation), ("test", test)):
+        if loader is not None and not len(loader):
+            raise ValueError(f"fit: the {name} loader has no examples")
     loop = Loop(
         model,
         optimizer,
@@ -102,6 +117,8 @@ def fit(
                 checkpoint.save(loop)
         for callback in loop.callbacks:
             callback.on_fit_end(loop)
+        if checkpoint is not None:
+            checkpoint.save(loop)  # again: on_fit_end may have put other weights into the model
     return loop.history
 
 
@@ -231,6 +248,10 @@ class Loop:
             if loader is not None:
                 yield name, loader
 
+    def _stateful_callbacks(self) -> list[Callback]:
+        """Those that say what they remember, even while that is nothing."""
+        return [each for each in self.callbacks if type(each).state_dict != Callback.state_dict]
+
     def state_dict(self) -> dict[str, Any]:
         """All but the weights: optimizer, schedule, order and cursor, generators, sums, history."""
         return {
@@ -249,9 +270,8 @@ class Loop:
             "history": self.history.as_list(),
             "stopped": self.stopped,
             "callbacks": [
-                {"name": type(callback).__name__, "state": state}
-                for callback in self.callbacks
-                if (state := callback.state_dict())
+                {"name": type(callback).__name__, "state": callback.state_dict()}
+                for callback in self._stateful_callbacks()
             ],
         }
 
@@ -264,7 +284,7 @@ class Loop:
             The parts differ: another optimizer, batch size, set of loaders or of callbacks.
         """
         loaders = dict(self._loaders())
-        stateful = [callback for callback in self.callbacks if callback.state_dict()]
+        stateful = self._stateful_callbacks()
         for what, saved, own in (
             ("batch_size", state["batch_size"], self.train.batch_size),
             ("loaders", sorted(state["loaders"]), sorted(loaders)),

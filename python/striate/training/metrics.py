@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +64,7 @@ def evaluate(
     model
         Maps inputs to class scores (N, classes).
     loader
-        Yields (inputs, int64 labels).
+        Yields (inputs, labels), whole numbers of any type.
     loss
         Mean cross-entropy by default.
     top_k
@@ -71,14 +72,17 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        Labels or a k that are no whole numbers.
     ValueError
-        The loader is empty, or a k is not in 1..classes.
+        The loader is empty, a label is not in 0..classes - 1, or a k not in 1..classes.
     """
     loss = nn.CrossEntropyLoss() if loss is None else loss
     total_loss, seen = 0.0, 0
     confusion = np.zeros((0, 0), dtype=np.int64)
     within = dict.fromkeys(top_k, 0)
-    for scores, (labels,) in predictions(model, loader):
+    for scores, (given,) in predictions(model, loader):
+        labels = _class_numbers("evaluate: labels", given, scores.shape[1])
         total_loss += float(loss(scores, labels).item()) * len(labels)
         seen += len(labels)
         batch = confusion_matrix(labels, scores.numpy().argmax(axis=1), scores.shape[1])
@@ -129,27 +133,46 @@ def count_correct(scores: Any, labels: Array) -> float:
 def top_k_correct(scores: Array, labels: Array, k: int) -> int:
     """How many examples have their class among the `k` highest of their scores (N, classes).
 
-    Of equal scores the lower class comes first, as it does for `argmax`.
+    Of equal scores the lower class comes first, as it does for `argmax`. A class whose own score is
+    NaN is not among the highest.
 
     Raises
     ------
+    TypeError
+        `k` or the labels are no whole numbers.
     ValueError
-        `k` is not in 1..classes.
+        `k` is not in 1..classes, or a label not in 0..classes - 1.
 
     References
     ----------
     Lecture 002 (ImageNet's top-5).
     """
+    try:
+        if isinstance(k, bool):  # an int to Python, a mistake here
+            raise TypeError
+        k = operator.index(k)
+    except TypeError:
+        raise TypeError(f"top_k_correct: k must be an int, got {k!r}") from None
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"top_k_correct: k must be in 1..{scores.shape[1]} classes, got {k}")
+    labels = _class_numbers("top_k_correct: labels", labels, scores.shape[1])
     own = np.take_along_axis(scores, labels[:, None], axis=1)
     classes = np.arange(scores.shape[1])
-    ahead = (scores > own) | ((scores == own) & (classes < labels[:, None]))
+    # Not `scores > own`, by which nothing would be ahead of a NaN.
+    ahead = ~(scores <= own) | ((scores == own) & (classes < labels[:, None]))
     return int((ahead.sum(axis=1) < k).sum())
 
 
 def confusion_matrix(true: Array, predicted: Array, classes: int) -> npt.NDArray[np.int64]:
-    """Count (true, predicted) pairs: int64 (classes, classes), row the true class."""
+    """Count (true, predicted) pairs: int64 (classes, classes), row the true class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Classes that are no whole numbers, or not in 0..classes - 1.
+    """
+    true = _class_numbers("confusion_matrix: true classes", true, classes)
+    predicted = _class_numbers("confusion_matrix: predicted classes", predicted, classes)
     pairs = np.bincount(true * classes + predicted, minlength=classes * classes)
     return pairs.reshape(classes, classes).astype(np.int64, copy=False)
 
@@ -162,6 +185,16 @@ def precision(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 def recall(confusion: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Right ones among those that are of each class; NaN where it has no examples."""
     return _share(np.diagonal(confusion), confusion.sum(axis=1))
+
+
+def _class_numbers(what: str, values: Array, classes: int) -> npt.NDArray[np.int64]:
+    """`values` as int64, in which class * classes has room."""
+    values = np.asarray(values)
+    if values.size and values.dtype.kind not in "iu":
+        raise TypeError(f"{what} must be whole numbers, got {values.dtype}")
+    if values.size and not 0 <= values.min() <= values.max() < classes:
+        raise ValueError(f"{what} must lie in 0..{classes - 1}, got {values.min()}..{values.max()}")
+    return values.astype(np.int64)
 
 
 def _share(part: Array, whole: Array) -> npt.NDArray[np.float64]:

@@ -94,9 +94,12 @@ class CheckpointFile:
 
         Raises
         ------
+        FileNotFoundError
+            Its folder is not there, so that nothing could be saved.
         CheckpointError
             The file is damaged, or of a run with other settings or another model.
         """
+        check_folder("CheckpointFile", self.path)
         if not self.resume or not self.path.exists():
             return
         checkpoint = load_checkpoint(self.path)
@@ -108,7 +111,7 @@ class CheckpointFile:
         differ = [
             f"{name} {settings.get(name)!r}, not {self.settings.get(name)!r}"
             for name in names
-            if settings.get(name) != self.settings.get(name)
+            if not _same(settings.get(name), self.settings.get(name))
         ]
         if differ or checkpoint.architecture != self.architecture:
             differ = differ or [f"architecture {checkpoint.architecture}, not {self.architecture}"]
@@ -122,6 +125,18 @@ class CheckpointFile:
         for aside in self.path.parent.iterdir():  # of saves that were killed halfway
             if aside.name.startswith(f".{self.path.name}.") and aside.suffix == ".tmp":
                 aside.unlink()
+
+
+def check_folder(op: str, path: str | os.PathLike[str]) -> None:
+    """Raise unless a file may be put at `path`: before an epoch rather than after it."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{op}: {path} cannot be written, {folder} is no folder")
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two plain values are equal; NaN, which equals nothing, is the same as NaN."""
+    return bool(one == other) or json.dumps(one) == json.dumps(other)
 
 
 def _generators(model: nn.Module) -> Iterator[tuple[str, np.random.Generator]]:

@@ -29,7 +29,7 @@ def plot_history(history: History | Sequence[History]) -> Figure:
     ----------
     history
         One run, or several of the same training, such as from different seeds: their lines share
-        colours, and only the first is named.
+        colours, and only the first that has a split is named.
 
     Raises
     ------
@@ -49,9 +49,11 @@ def plot_history(history: History | Sequence[History]) -> Figure:
     left, right = figure.subplots(1, 2)
     for axes, quantity in ((left, "loss"), (right, "accuracy")):
         for split, label, color in _SPLITS:
-            for number, each in enumerate(histories):
-                name = label if number == 0 else None
-                _draw(axes, each, split + quantity, color, name, thin=len(histories) > 1)
+            name: str | None = label
+            for each in histories:
+                if any(value is not None for value in each.column(split + quantity)):
+                    _draw(axes, each, split + quantity, color, name, thin=len(histories) > 1)
+                    name = None
         axes.set_xlabel("epoch")
         axes.set_title(quantity, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -71,9 +73,6 @@ def _draw(
     axes: Any, history: History, name: str, color: str, label: str | None, *, thin: bool
 ) -> None:
     epochs, values = history.column("epoch"), history.column(name)
-    if any(value is not None for value in values):
-        values = [float("nan") if value is None else value for value in values]
-        width = 0.9 if thin else 1.5
-        axes.plot(
-            epochs, values, color=color, label=label, marker="o", markersize=3, linewidth=width
-        )
+    values = [float("nan") if value is None else value for value in values]
+    width = 0.9 if thin else 1.5
+    axes.plot(epochs, values, color=color, label=label, marker="o", markersize=3, linewidth=width)
