@@ -56,7 +56,7 @@ def cross_validate(dataset, rate):
         model = network(seed)
         augment = Compose((RandomCrop(CROP), RandomHorizontalFlip(), FASHION_MNIST_NORMALIZE))
         loader = DataLoader(train, 25, shuffle=True, transform=augment, rng=seed)
-        fit(model, loader, epochs=4, optimizer=optim.Adam(model.parameters(), lr=rate))
+        fit(model, loader, epochs=6, optimizer=optim.Adam(model.parameters(), lr=rate))
         models.append(model)
         accuracies.append(accuracy([model], centre, validation))
     return models, float(np.mean(accuracies))
