@@ -6,7 +6,7 @@ The loss is the sum of the class loss and the L2 loss of 8 coordinates, as in le
 """
 
 import numpy as np
-from striate import cross_entropy, mse_loss, nn, optim
+from striate import nn, optim
 from striate.autograd import no_grad
 from striate.data import ArrayDataset, DataLoader
 from striate.training import fit
@@ -47,11 +47,7 @@ class Detector(nn.Module):
 
     def forward(self, x):
         features = self.body(x)
-        return self.shape(features), self.box(features)
-
-
-def multi_task_loss(outputs, kind, corners):
-    return cross_entropy(outputs[0], kind) + 20 * mse_loss(outputs[1], corners)
+        return {"shape": self.shape(features), "box": self.box(features)}
 
 
 def overlap(one, other):
@@ -69,20 +65,22 @@ def main():
     train = DataLoader(ArrayDataset(*pictures(3000, rng)), 50, shuffle=True, rng=1)
     optimizer = optim.Adam(model.parameters(), lr=3e-3)
     schedule = optim.OneCycleLR(optimizer, 3e-3, total_steps=12 * len(train))
+    both = nn.MultiTaskLoss({"shape": nn.CrossEntropyLoss(), "box": nn.MSELoss()}, {"box": 20})
     fit(
         model,
         train,
         epochs=12,
         optimizer=optimizer,
         schedule=schedule,
-        loss=multi_task_loss,
-        count=lambda outputs, kind, corners: (outputs[0].numpy().argmax(1) == kind).sum(),
+        loss=lambda outputs, kind, corners: both(outputs, {"shape": kind, "box": corners}),
+        count=lambda outputs, kind, corners: (outputs["shape"].numpy().argmax(1) == kind).sum(),
     )
     images, kind, corners = pictures(500, rng)
     with no_grad():
-        scores, boxes = model.eval()(images)
-    print(f"test accuracy of the shape {np.mean(scores.numpy().argmax(1) == kind):.3f}")
-    print(f"mean overlap of the boxes {overlap(boxes.numpy(), corners).mean():.3f}")
+        outputs = model.eval()(images)
+    scores, boxes = (outputs[name].numpy() for name in ("shape", "box"))
+    print(f"test accuracy of the shape {np.mean(scores.argmax(1) == kind):.3f}")
+    print(f"mean overlap of the boxes {overlap(boxes, corners).mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -20,16 +20,10 @@ def network(dilations):
     rng = np.random.default_rng(0)
     layers, channels = [], 1
     for dilation in dilations:
-        left = [(dilation, 0)]
-        conv = nn.Conv1d(channels, CHANNELS, 2, padding=left, dilation=dilation, rng=rng)
+        conv = nn.Conv1d(channels, CHANNELS, 2, padding="causal", dilation=dilation, rng=rng)
         layers += [conv, nn.ReLU()]
         channels = CHANNELS
     return nn.Sequential(*layers, nn.Conv1d(CHANNELS, 1, 1, rng=rng))
-
-
-def field(dilations):
-    """How many steps back a unit of the last layer sees, its own included."""
-    return 1 + sum(dilations)
 
 
 def recall_error(outputs, targets):
@@ -50,8 +44,9 @@ def main():
         history = fit(
             model, train, test, epochs=15, optimizer=optimizer, loss=recall_error, count=None
         )
+        (field,) = nn.receptive_field(model, (1, LENGTH))[-1].field
         left = history.epochs[-1].test_loss / variance
-        print(f"{name:8} field {field(dilations):2}: unexplained part of the signal {left:.3f}")
+        print(f"{name:8} field {field:2}: unexplained part of the signal {left:.3f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from striate.data import (
     ArrayDataset,
     Compose,
     DataLoader,
+    RandomCrop,
+    RandomHorizontalFlip,
     fashion_mnist_sample,
+    k_folds,
 )
 from striate.training import Ensemble, MultiCrop, evaluate, fit, ten_crop
 
@@ -32,13 +35,6 @@ def network(seed):
     return nn.Sequential(*layers, nn.GlobalAvgPool(), nn.Flatten(), nn.Linear(64, 10, rng=rng))
 
 
-def random_crop(images, rng):
-    """A crop from anywhere, mirrored or not: one for all, as the batches are many."""
-    down, right = rng.integers(0, 28 - CROP + 1, 2)
-    crop = images[:, :, down : down + CROP, right : right + CROP]
-    return crop if rng.random() < 0.5 else crop[..., ::-1]
-
-
 def centre(images):
     return [ten_crop(images, CROP)[4]]
 
@@ -53,22 +49,14 @@ def accuracy(models, crops, dataset):
     return evaluate(vote, DataLoader(dataset, 250, transform=FASHION_MNIST_NORMALIZE)).accuracy
 
 
-def folds(dataset, k, rng):
-    """(training, validation) k times; each example is in one validation part."""
-    parts = np.array_split(rng.permutation(len(dataset)), k)
-    for i in range(k):
-        rest = np.concatenate(parts[:i] + parts[i + 1 :])
-        yield ArrayDataset(*dataset[rest]), ArrayDataset(*dataset[parts[i]])
-
-
 def cross_validate(dataset, rate):
     """The networks of all folds, and their mean accuracy on what they have not seen."""
     models, accuracies = [], []
-    for seed, (train, validation) in enumerate(folds(dataset, FOLDS, np.random.default_rng(0))):
+    for seed, (train, validation) in enumerate(k_folds(dataset, FOLDS, rng=0)):
         model = network(seed)
-        augment = Compose((random_crop, FASHION_MNIST_NORMALIZE))
+        augment = Compose((RandomCrop(CROP), RandomHorizontalFlip(), FASHION_MNIST_NORMALIZE))
         loader = DataLoader(train, 25, shuffle=True, transform=augment, rng=seed)
-        fit(model, loader, epochs=4, optimizer=optim.Adam(model.parameters(), lr=rate))
+        fit(model, loader, epochs=6, optimizer=optim.Adam(model.parameters(), lr=rate))
         models.append(model)
         accuracies.append(accuracy([model], centre, validation))
     return models, float(np.mean(accuracies))
@@ -81,11 +69,10 @@ def main():
     for rate, (_, mean) in tried.items():
         print(f"learning rate {rate}: mean validation accuracy {mean:.3f}")
     models, _ = max(tried.values(), key=lambda pair: pair[1])
-    alone = np.mean([accuracy([model], centre, test) for model in models])
-    print(f"one network on the centre, on average: test accuracy {alone:.3f}")
-    print(f"one network on ten crops: test accuracy {accuracy(models[:1], ten, test):.3f}")
-    print(f"{FOLDS} networks on the centre: test accuracy {accuracy(models, centre, test):.3f}")
-    print(f"{FOLDS} networks on ten crops: test accuracy {accuracy(models, ten, test):.3f}")
+    for name, crops in (("the centre", centre), ("ten crops", ten)):
+        alone = np.mean([accuracy([model], crops, test) for model in models])
+        print(f"one network on {name}, on average: test accuracy {alone:.3f}")
+        print(f"{FOLDS} networks on {name}: test accuracy {accuracy(models, crops, test):.3f}")
 
 
 if __name__ == "__main__":

@@ -8,16 +8,15 @@ Stop it and start it again: it goes on where it was. Delete `fashion.safetensors
 
 import argparse
 
-import numpy as np
 from striate import optim
 from striate.data import (
     FASHION_MNIST_CLASSES,
     FASHION_MNIST_NORMALIZE,
-    ArrayDataset,
     Compose,
     DataLoader,
     RandomHorizontalFlip,
     fashion_mnist_sample,
+    random_split,
 )
 from striate.models import lecture003_cnn
 from striate.training import CheckpointFile, EarlyStopping, evaluate, fit
@@ -30,9 +29,7 @@ def main():
     arguments = parser.parse_args()
 
     everything, test = fashion_mnist_sample()
-    order = np.random.default_rng(0).permutation(len(everything))
-    validation = ArrayDataset(*everything[order[:500]])
-    train = ArrayDataset(*everything[order[500:]])
+    train, validation = random_split(everything, (0.9, 0.1), rng=0)
     augment = Compose((RandomHorizontalFlip(), FASHION_MNIST_NORMALIZE))
     model = lecture003_cnn(rng=0)
     loader = DataLoader(train, 64, shuffle=True, drop_last=True, transform=augment, rng=1)

@@ -40,7 +40,7 @@ def main():
     model = lenet5(rng)
     train = DataLoader(dataset(4000, rng), 32, shuffle=True, rng=1)
     test = DataLoader(dataset(1000, rng), 250)
-    print(f"LeNet-5 has {sum(parameter.size for parameter in model.parameters()):,} parameters")
+    print(f"LeNet-5 has {nn.summary(model, (1, 32, 32)).parameters:,} parameters")
     print(f"test accuracy before training {evaluate(model, test).accuracy:.3f}")
     fit(model, train, epochs=4, optimizer=optim.Adam(model.parameters(), lr=2e-3))
     result = evaluate(model, test)

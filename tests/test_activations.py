@@ -188,6 +188,16 @@ def test_prelu_is_exact_on_integers(shape, layout, dtype, machines):
             np.testing.assert_array_equal(dw, want_dw, err_msg=machine)
 
 
+@pytest.mark.parametrize("count", (1, 4))
+def test_prelu_of_no_images(count):
+    x = striate.Tensor(np.zeros((0, 4, 3), np.float32), requires_grad=True)
+    weight = striate.Tensor(np.ones(count, np.float32), requires_grad=True)
+    y = striate.prelu(x, weight)
+    assert y.shape == x.shape
+    y.sum().backward()
+    assert x.grad.shape == x.shape and np.array_equal(weight.grad, np.zeros(count))
+
+
 def test_prelu_of_nan():
     x = np.array([[np.nan, 1, -1]], np.float32)
     y = striate.prelu(x, np.array([0.5], np.float32))

@@ -98,11 +98,44 @@ def test_its_state_is_that_of_a_convolution():
         ({"scales": (1.0, 0.0)}, "positive scale.*0.0"),
         ({"pool": "sum"}, "pool.*'sum'"),
         ({"groups": 2}, "groups"),
+        ({"scales": (1.0, np.nan)}, "scales must be finite.*nan"),
+        ({"scales": (np.inf,)}, "scales must be finite.*inf"),
+        ({"rotations": [np.nan]}, "rotations must be finite.*nan"),
     ),
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=f"TransformInvariantConv2d.*{message}"):
         nn.TransformInvariantConv2d(3, 4, 3, **options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    (
+        ({"scales": 1.0}, "scales must be a sequence of numbers, got 1.0"),
+        ({"scales": ("1",)}, "scales must be a number, got '1'"),
+        ({"rotations": True}, "rotations must be a sequence of numbers, got True"),
+        ({"rotations": "90"}, "rotations must be a sequence of numbers, got '90'"),
+    ),
+)
+def test_options_of_another_type(options, message):
+    with pytest.raises(TypeError, match=f"TransformInvariantConv2d: {message}"):
+        nn.TransformInvariantConv2d(3, 4, 3, **options)
+
+
+@pytest.mark.parametrize("first, second", ((np.float32, np.float64), (np.float64, np.float32)))
+def test_a_layer_changes_its_dtype(first, second):
+    poses = {"rotations": 8, "scales": (1.0, 1.3), "padding": 1}
+    layer = nn.TransformInvariantConv2d(3, 4, 3, **poses, rng=0, dtype=first)
+    x = image()
+    layer(x.astype(first))
+    layer.to(second)
+    made = nn.TransformInvariantConv2d(3, 4, 3, **poses, rng=1, dtype=second)
+    made.load_state_dict(layer.state_dict())
+    y = layer(x.astype(second))
+    assert y.dtype == second and np.array_equal(y.data, made(x.astype(second)).data)
+    y.sum().backward()
+    assert layer.weight.grad.dtype == second
+    assert layer.state_dict().keys() == {"weight", "bias"}
 
 
 def test_the_regulariser_is_zero_for_invariant_features_only():
@@ -136,5 +169,7 @@ def test_the_regulariser_is_the_printed_sum_and_differentiable():
 def test_the_regulariser_names_what_is_wrong():
     with pytest.raises(ValueError, match=r"rotation_regulariser: .*angle"):
         nn.rotation_regulariser(lambda x: x, image(), ())
+    with pytest.raises(ValueError, match=r"rotation_regulariser: angles must be finite"):
+        nn.rotation_regulariser(lambda x: x, image(), (np.inf,))
     with pytest.raises(ValueError, match=r"rotation_regulariser: .*8 images.*\(2, 3"):
         nn.rotation_regulariser(lambda x: x[:2], image())

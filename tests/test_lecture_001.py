@@ -203,6 +203,9 @@ def test_001_lines_of_four_directions():
     assert not striate.conv2d(image(np.ones((3, 3))), filters, exact=True).any()
     with pytest.raises(ValueError, match=r"line_filters: degrees must be among .* got 30"):
         striate.nn.line_filters(30)
+    with pytest.raises(TypeError, match="line_filters: dtype must be float32 or float64, got int"):
+        striate.nn.line_filters(45, dtype=int)
+    assert striate.nn.line_filters(45, dtype="float64").dtype == np.float64
     with pytest.raises(TypeError, match="line_filters: degrees must be a number"):
         striate.nn.line_filters("horizontal")
 

@@ -125,6 +125,36 @@ def test_summary_of_a_module_that_is_no_chain():
     assert [(row.kind, row.parameters) for row in counted.rows] == [("Conv1d", 30), ("Scaled", 3)]
 
 
+def test_summary_counts_layers_that_are_not_called():
+    network = Scaled()
+    network.head = nn.Sequential(nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2, rng=0))
+    network.head[2].weight.requires_grad = False
+    counted = nn.summary(network, (3, 7))
+    assert [(row.name, row.called) for row in counted.rows] == [
+        ("inner", True),
+        ("", True),
+        ("head.0", False),
+        ("head.2", False),
+    ]
+    assert counted.parameters == sum(p.size for p in network.parameters()) == 33 + 10 + 12
+    assert counted.parameter_bytes == 4 * counted.parameters
+    assert counted.trainable == 45 and counted.buffers == 10
+    assert counted.rows[3].multiply_adds == counted.rows[3].activations == 0
+    assert any(
+        line.split()[:4] == ["head.2", "(Linear)", "not", "called"]
+        for line in str(counted).splitlines()
+    )
+
+
+def test_a_forward_of_the_users_own_stays():
+    layer = nn.ReLU()
+    layer.forward = lambda input: input[:, :1]
+    own = layer.forward
+    for _ in range(2):
+        assert nn.summary(layer, (3, 4)).rows[0].output_shape == (1, 4)
+        assert layer.forward is own
+
+
 class Flat(nn.Module):
     def forward(self, input):
         return input.reshape(len(input), -1)
@@ -228,11 +258,55 @@ def test_receptive_field_refuses_what_is_no_window():
     ):
         with pytest.raises(ValueError, match=rf"receptive_field: layer '1' \({shape}\)"):
             nn.receptive_field(nn.Sequential(nn.ReLU(), layer), (1, 8, 8))
+    poses = nn.TransformInvariantConv2d(1, 2, 3, pool=None, rng=0)
+    with pytest.raises(ValueError, match="receptive_field: TransformInvariantConv2d, from"):
+        nn.receptive_field(poses, (1, 8, 8))
+    pooled = nn.TransformInvariantConv2d(1, 2, 3, rng=0)
+    assert nn.receptive_field(pooled, (1, 8, 8))[1].field == (3, 3)
     wrapped = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular", rng=0)
     with pytest.raises(ValueError, match="receptive_field: Conv2d, from"):
         nn.receptive_field(wrapped, (1, 8, 8))
     with pytest.raises(ValueError, match=r"receptive_field: input_shape must be \(C, spatial"):
         nn.receptive_field(nn.ReLU(), (3,))
+
+
+class Mirrored(nn.Module):
+    def forward(self, input):
+        return input[..., ::-1]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    (nn.Linear(8, 8, rng=0), Mirrored(), nn.Softmax(-1), nn.LogSoftmax(3), nn.Softmax(0)),
+    ids=repr,
+)
+def test_receptive_field_refuses_what_may_mix_places(layer):
+    with pytest.raises(ValueError, match=rf"layer '0' \({type(layer).__name__}\).*not known"):
+        nn.receptive_field(nn.Sequential(layer), (3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    (
+        nn.PReLU(),
+        nn.Softmax(1),
+        nn.LogSoftmax(-3),
+        nn.Dropout2d(),
+        nn.GroupNorm(2, 4),
+        nn.InstanceNorm2d(4),
+        nn.LayerNorm((4, 8, 8)),
+        nn.LocalResponseNorm(3),
+        nn.ChannelMaxPool(2),
+        nn.ChannelShuffle(2),
+        nn.Identity(),
+        nn.Sequential(),
+    ),
+    ids=repr,
+)
+def test_layers_on_each_pixel_keep_the_field(layer):
+    network = nn.Sequential(nn.MaxPool2d(2), layer)
+    _, before, after = nn.receptive_field(network, (4, 16, 16))
+    assert before[1:] == after[1:]
 
 
 class Branches(nn.Module):

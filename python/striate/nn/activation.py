@@ -186,3 +186,23 @@ class LogSoftmax(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+ACTIVATIONS = (
+    ReLU,
+    LeakyReLU,
+    PReLU,
+    ReLU6,
+    ELU,
+    SELU,
+    Sigmoid,
+    Tanh,
+    SiLU,
+    GELU,
+    Mish,
+    Hardsigmoid,
+    Hardswish,
+    LogSigmoid,
+    Softplus,
+)
+"""Every layer here that works on each number alone."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import Tensor, concatenate
+from ..ops.arguments import real
 from .conv import Conv2d
 
 _POOLS = ("max", "mean", None)
@@ -46,7 +47,8 @@ class TransformInvariantConv2d(Conv2d):
     Raises
     ------
     TypeError, ValueError
-        As `Conv2d`; no transform at all, a scale that is not positive, another pool.
+        As `Conv2d`; no transform at all, an angle or scale that is no finite number, a scale that
+        is not positive, another pool.
 
     References
     ----------
@@ -86,8 +88,8 @@ class TransformInvariantConv2d(Conv2d):
         name = type(self).__name__
         if isinstance(rotations, (int, np.integer)) and not isinstance(rotations, bool):
             rotations = [360.0 * turn / rotations for turn in range(int(rotations))]
-        self.rotations = tuple(float(angle) for angle in rotations)
-        self.scales = tuple(float(scale) for scale in scales)
+        self.rotations = _finite(name, "rotations", rotations)
+        self.scales = _finite(name, "scales", scales)
         self.reflections = bool(reflections)
         if not self.rotations or not self.scales or min(self.scales) <= 0:
             raise ValueError(
@@ -97,7 +99,8 @@ class TransformInvariantConv2d(Conv2d):
         if pool not in _POOLS:
             raise ValueError(f"{name}: pool must be 'max', 'mean' or None, got {pool!r}")
         self.pool = pool
-        self._maps = self._resampling()
+        # In float64, whatever the weights are: `to` may change those. By dtype as they are needed.
+        self._maps = {np.dtype(np.float64): self._resampling()}
 
     @property
     def transforms(self) -> int:
@@ -116,13 +119,16 @@ class TransformInvariantConv2d(Conv2d):
         # Channel q of the image is the filter that is 1 at tap q alone.
         units = np.broadcast_to(np.eye(taps).reshape(1, taps, *self.kernel_size), shape)
         moved = ops.warp_affine(units, matrices).reshape(len(poses), taps, taps)
-        return moved.transpose(1, 0, 2).reshape(taps, -1).astype(self.weight.dtype)
+        return moved.transpose(1, 0, 2).reshape(taps, -1)
 
     def filters(self) -> Any:
         """Every pose of every filter, (out_channels * transforms, in_channels / groups, k, k)."""
         out, channels, *kernel = self.weight.shape
         count, taps = self.transforms, kernel[0] * kernel[1]
-        posed = self.weight.reshape(out * channels, taps) @ self._maps
+        dtype = self.weight.dtype
+        if dtype not in self._maps:
+            self._maps[dtype] = self._maps[np.dtype(np.float64)].astype(dtype)
+        posed = self.weight.reshape(out * channels, taps) @ self._maps[dtype]
         posed = posed.reshape(out, channels, count, taps).transpose(0, 2, 1, 3)
         return posed.reshape(out * count, channels, *kernel)
 
@@ -142,6 +148,15 @@ class TransformInvariantConv2d(Conv2d):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, transforms={self.transforms}, pool={self.pool!r}"
+
+
+def _finite(op: str, name: str, values: Any) -> tuple[float, ...]:
+    if not np.iterable(values) or isinstance(values, (str, bytes)):
+        raise TypeError(f"{op}: {name} must be a sequence of numbers, got {values!r}")
+    numbers = tuple(real(op, name, value) for value in values)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{op}: {name} must be finite, got {values!r}")
+    return numbers
 
 
 def rotation_regulariser(
@@ -173,8 +188,8 @@ def rotation_regulariser(
 
     Raises
     ------
-    ValueError
-        No angle; features that do not give a row for every image.
+    TypeError, ValueError
+        No angle, or one that is no finite number; features that do not give a row for every image.
 
     References
     ----------
@@ -182,7 +197,7 @@ def rotation_regulariser(
     Convolutional Neural Networks for Object Detection", 2016. Lecture 001.
     """
     name = "rotation_regulariser"
-    angles = [float(angle) for angle in angles]
+    angles = _finite(name, "angles", angles)
     if not angles:
         raise ValueError(f"{name}: needs at least one angle")
     if not isinstance(input, Tensor):

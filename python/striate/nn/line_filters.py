@@ -38,7 +38,7 @@ def line_filters(*degrees: float, dtype: Any = np.float32) -> npt.NDArray[np.flo
     Raises
     ------
     TypeError, ValueError
-        No number; another direction.
+        No number, or another dtype; another direction.
 
     References
     ----------
@@ -51,6 +51,8 @@ def line_filters(*degrees: float, dtype: Any = np.float32) -> npt.NDArray[np.flo
     >>> striate.conv2d(image, striate.nn.line_filters()).ravel().tolist()
     [0.0, 18.0, 0.0, 0.0]
     """
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise TypeError(f"line_filters: dtype must be float32 or float64, got {np.dtype(dtype)}")
     taps = []
     for angle in degrees or _TAPS:
         if real("line_filters", "degrees", angle) not in _TAPS:

@@ -13,15 +13,26 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..ops.arguments import padding_pairs, per_axis, sizes
-from .activation import Softmax
-from .conv import _Conv, _ConvNd
+from .activation import ACTIVATIONS, LogSoftmax, Softmax
+from .container import Sequential
+from .conv import _Conv
+from .dropout import _Dropout
+from .group_norm import GroupNorm, LayerNorm, LocalResponseNorm, _InstanceNorm
+from .linear import Identity
 from .module import Module
+from .norm import _BatchNorm
 from .pad import _Pad
 from .pool import ChannelMaxPool, _LPPool, _SumPool, _WeightedPool
 from .resize import GlobalAvgPool, GlobalMaxPool, ZeroPad, _AvgPool, _MaxPool
+from .shuffle import ChannelShuffle
 from .trace import Call, shape_of, trace
 
 _POOLS = (_MaxPool, _AvgPool, _SumPool, _LPPool, _WeightedPool)
+_PIXELWISE = (
+    *ACTIVATIONS,
+    *(Identity, _Dropout, ChannelMaxPool, ChannelShuffle, LocalResponseNorm),
+    *(_BatchNorm, GroupNorm, LayerNorm, _InstanceNorm),
+)
 _Windows = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
@@ -79,8 +90,8 @@ def receptive_field(network: Module, input_shape: Any) -> list[ReceptiveField]:
     Parameters
     ----------
     network : Module
-        Convolutions, pools, paddings and layers that work on each pixel alone, called one after
-        the other. What a normalisation gathers over the map is not counted.
+        Convolutions, pools, paddings and those layers of `striate.nn` that work on each pixel
+        alone, called one after the other. What a normalisation gathers over the map is not counted.
     input_shape : tuple of int
         (C, spatial...) of the image.
 
@@ -93,8 +104,9 @@ def receptive_field(network: Module, input_shape: Any) -> list[ReceptiveField]:
     Raises
     ------
     TypeError, ValueError
-        No Module; a layer that is not a window (transposed convolution, resizing, linear, a
-        reflected or wrapped rim: take the part of the network before it); no chain of layers.
+        No Module; a layer that is not known to be a window (transposed convolution, resizing,
+        linear, a reflected or wrapped rim, a layer of your own: take the part of the network
+        before it); no chain of layers.
 
     References
     ----------
@@ -152,6 +164,9 @@ def _windows(call: Call, size: tuple[int, ...]) -> _Windows:
     """(kernel, stride, dilation, padding before the first pixel) of a layer on maps of `size`."""
     layer, name, rank = call.layer, "receptive_field", len(size)
     one, none = (1,) * rank, (0,) * rank
+    given, result = shape_of(call.input), shape_of(call.output)
+    if len(result) != rank + 1:  # as of the maps of all poses, side by side
+        raise ValueError(_no_window(call))
     # What a reflected or wrapped rim shows lies elsewhere in the image than the rim.
     if isinstance(layer, _Conv) and (
         layer.padding_mode in ("zeros", "replicate") or set(layer.padding) <= {0}
@@ -173,11 +188,17 @@ def _windows(call: Call, size: tuple[int, ...]) -> _Windows:
         return one, one, one, tuple(low for low, _ in pairs)
     if isinstance(layer, _Pad) and layer.mode in ("constant", "replicate"):
         return one, one, one, tuple(layer.padding[2 * i] for i in reversed(range(rank)))
-    alone = not isinstance(layer, (_ConvNd, _Pad, Softmax)) or isinstance(layer, ChannelMaxPool)
-    given, result = shape_of(call.input), shape_of(call.output)
-    if alone and len(given) == len(result) == rank + 1 and given[1:] == result[1:]:
+    alone = isinstance(layer, _PIXELWISE)
+    alone |= isinstance(layer, (Softmax, LogSoftmax)) and layer.dim in (1, -rank - 1)
+    alone |= isinstance(layer, Sequential) and not len(layer)
+    if alone and len(given) == rank + 1 and given[1:] == result[1:]:
         return one, one, one, none
-    raise ValueError(
-        f"receptive_field: {_called(call)}, from {given} to {result}, has no window that moves "
-        "over the image; take the part of the network before it"
+    raise ValueError(_no_window(call))
+
+
+def _no_window(call: Call) -> str:
+    return (
+        f"receptive_field: {_called(call)}, from {shape_of(call.input)} to "
+        f"{shape_of(call.output)}, is not known to have a window that moves over the image; take "
+        "the part of the network before it"
     )

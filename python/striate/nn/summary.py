@@ -19,7 +19,8 @@ class LayerSummary(NamedTuple):
 
     `name` is the layer's in its network, `kind` its class; `input_shape` and `output_shape` are
     without the batch; of its `parameters` so many are `trainable`, and `buffers` are saved but not
-    learnt; `multiply_adds` are those of a convolution or linear layer.
+    learnt; `multiply_adds` are those of a convolution or linear layer. A layer that has parameters
+    and is not `called` has no shapes and no multiply-adds.
     """
 
     name: str
@@ -30,6 +31,7 @@ class LayerSummary(NamedTuple):
     trainable: int
     buffers: int
     multiply_adds: int
+    called: bool = True
 
     @property
     def activations(self) -> int:
@@ -40,6 +42,7 @@ class LayerSummary(NamedTuple):
 class Summary:
     """What `summary` returns: `rows`, one a call of a layer, and their sums; prints as a table.
 
+    Layers with parameters that are not called come last, each with a row that says so.
     `parameter_bytes` is the memory that all parameters take.
     """
 
@@ -72,7 +75,7 @@ class Summary:
         table = [
             (
                 f"{row.name} ({row.kind})" if row.name else row.kind,
-                " x ".join(map(str, row.output_shape)),
+                " x ".join(map(str, row.output_shape)) if row.called else "not called",
                 f"{row.parameters:,}",
                 f"{row.multiply_adds:,}",
             )
@@ -119,7 +122,8 @@ def summary(network: Module, input_shape: Any, *, batch_size: int = 0) -> Summar
     Summary
         ``rows`` has a `LayerSummary` for each call of a layer, without the batch in its shapes;
         ``parameters``, ``trainable``, ``buffers`` (floating ones) and ``multiply_adds`` are sums.
-        It prints as a table. Parameters that are called again count in their first row only.
+        It prints as a table. Parameters that are called again count in their first row only;
+        those of layers that are not called count too, in rows at the end.
 
     Raises
     ------
@@ -144,8 +148,12 @@ def summary(network: Module, input_shape: Any, *, batch_size: int = 0) -> Summar
     (4640, 18874368)
     """
     seen: set[int] = set()
-    rows = tuple(_row(call, seen) for call in trace("summary", network, input_shape, batch_size))
-    return Summary(rows, sum(p.data.size * p.dtype.itemsize for p in network.parameters()))
+    rows = [_row(call, seen) for call in trace("summary", network, input_shape, batch_size)]
+    for name, module in network.named_modules():
+        row = _row(Call(name, module, None, None), seen)  # of what no call has shown
+        if row.parameters or row.buffers:
+            rows.append(row._replace(multiply_adds=0, called=False))
+    return Summary(tuple(rows), sum(p.data.size * p.dtype.itemsize for p in network.parameters()))
 
 
 def _row(call: Call, seen: set[int]) -> LayerSummary:

@@ -69,14 +69,18 @@ def _overheard(layers: list[tuple[str, Module]], heard: Callable[[Call], None]) 
 
         return call
 
-    # An attribute of the object hides the method of its class.
+    # An attribute of the object hides the method of its class; it may have one already.
+    former = [vars(layer).get("forward") for _, layer in layers]
     for name, layer in layers:
         vars(layer)["forward"] = listening(name, layer, layer.forward)
     try:
         yield
     finally:
-        for _, layer in layers:
-            del vars(layer)["forward"]
+        for (_, layer), forward in zip(layers, former, strict=True):
+            if forward is None:
+                del vars(layer)["forward"]
+            else:
+                vars(layer)["forward"] = forward
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
