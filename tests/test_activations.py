@@ -204,6 +204,20 @@ def test_prelu_of_nan():
     np.testing.assert_array_equal(y, [[np.nan, 1, -0.5]])
 
 
+@DTYPES
+@pytest.mark.parametrize("shape", ((0, 3), (0, 3, 4, 5), (2, 3, 0), (0, 1), (0,), (2, 0, 4)))
+def test_prelu_of_nothing(shape, dtype):
+    channels = shape[1] if len(shape) > 1 else 1
+    for slopes in {1, channels}:
+        x = Tensor(np.empty(shape, dtype), requires_grad=True)
+        weight = Tensor(np.ones(slopes, dtype), requires_grad=True)
+        y = striate.prelu(x, weight)
+        assert y.shape == shape and y.dtype == dtype
+        y.sum().backward()
+        assert x.grad.shape == shape
+        np.testing.assert_array_equal(weight.grad, np.zeros(slopes, dtype))
+
+
 # ---- dropout of channels -----------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 import pytest
-from striate import Tensor, grad, gradcheck, no_grad, ops
+from striate import Tensor, grad, gradcheck, jacobian, no_grad, ops
 from striate.autograd import as_array, concatenate, primitive, stack
 
 
@@ -421,3 +421,11 @@ def test_gradcheck_finds_a_wrong_rule_and_names_the_worst_element():
 def test_gradcheck_wants_float64():
     with pytest.raises(ValueError, match="float64"):
         gradcheck(lambda x: x, [leaf(1.0, dtype=np.float32)])
+
+
+def test_a_jacobian_needs_a_recorded_tensor():
+    with no_grad(), pytest.raises(RuntimeError, match=r"jacobian: .*no_grad"):
+        jacobian(lambda x: x * x, np.ones(3))
+    with pytest.raises(TypeError, match=r"jacobian: fn must return a Tensor, got ndarray"):
+        jacobian(lambda x: x.numpy() if hasattr(x, "numpy") else x.data, np.ones(3))
+    assert (jacobian(lambda x: Tensor(np.ones(2)), np.ones(3)) == np.zeros((2, 3))).all()

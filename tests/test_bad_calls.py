@@ -1027,6 +1027,165 @@ BAD_CALLS = {
     "threads negative": (lambda: striate.set_num_threads(-2), E, r"set_num_threads.*-2"),
     "threads float": (lambda: striate.set_num_threads(2.5), T, r"set_num_threads|int"),
     "unknown instruction set": (lambda: _core.set_isa("mmx"), E, r"(?i)isa.*mmx"),
+    # -- what once reached NumPy or pybind11 unnamed, or nothing at all
+    "cross_entropy: ignore_index of text": (
+        lambda: striate.cross_entropy(a(2, 3), [0, 1], ignore_index="a"),
+        T,
+        r"cross_entropy: ignore_index.*'a'",
+    ),
+    "cross_entropy: ignore_index None": (
+        lambda: striate.cross_entropy(a(2, 3), [0, 1], ignore_index=None),
+        T,
+        r"cross_entropy: ignore_index.*None",
+    ),
+    "nll_loss: ignore_index a float": (
+        lambda: striate.nll_loss(a(2, 3), [0, 1], ignore_index=1.0),
+        T,
+        r"nll_loss: ignore_index.*1\.0",
+    ),
+    "cross_entropy: target past int64": (
+        lambda: striate.cross_entropy(a(1, 3), np.array([2**64 - 100], np.uint64)),
+        E,
+        r"cross_entropy: target names class 18446744073709551516",
+    ),
+    "nll_loss: target past int64": (
+        lambda: striate.nll_loss(a(1, 3), np.array([2**64 - 100], np.uint64)),
+        E,
+        r"nll_loss: target names class 18446744073709551516",
+    ),
+    "cross_entropy: weight as reduction": (
+        lambda: striate.cross_entropy(a(2, 3), [0, 1], a(3)),
+        E,
+        r"cross_entropy: reduction must be 'mean', 'sum' or 'none'",
+    ),
+    "cross_entropy: weight twice": (
+        lambda: striate.cross_entropy(a(2, 3), [0, 1], a(3), weight=a(3)),
+        E,
+        r"cross_entropy: reduction must be 'mean', 'sum' or 'none'",
+    ),
+    "kl_div: array as reduction": (
+        lambda: striate.kl_div(a(2, 3), a(2, 3), a(3)),
+        E,
+        r"kl_div: reduction must be",
+    ),
+    "gelu: array as approximate": (lambda: striate.gelu(a(3), a(3)), E, r"gelu: approximate must"),
+    "batch_norm: array as activation": (
+        lambda: striate.batch_norm(a(2, 3), a(3), a(3), activation=a(3)),
+        E,
+        r"batch_norm: activation must",
+    ),
+    "affine_matrices: an int": (
+        lambda: striate.affine_matrices(3),
+        T,
+        r"affine_matrices: shape.*3",
+    ),
+    "affine_matrices: text": (
+        lambda: striate.affine_matrices("abcd"),
+        T,
+        r"affine_matrices: shape.*'abcd'",
+    ),
+    "affine_matrices: scale zero": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), scale=[1.0, 0.0]),
+        E,
+        r"affine_matrices: scale .*zero.*\[1\.0, 0\.0\]",
+    ),
+    "affine_matrices: stretch zero": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), stretch=0),
+        E,
+        r"affine_matrices: .*stretch.*zero",
+    ),
+    "affine_matrices: scale nan": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), scale=float("nan")),
+        E,
+        r"affine_matrices: scale must be finite.*nan",
+    ),
+    "affine_matrices: translation infinite": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), translation=(0, np.inf)),
+        E,
+        r"affine_matrices: translation must be finite",
+    ),
+    "affine_matrices: scale by stretch overflows": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), scale=1e300, stretch=1e300),
+        E,
+        r"affine_matrices: scale and stretch.*overflow.*1e\+300",
+    ),
+    "affine_matrices: scale without an inverse": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), scale=1e-310),
+        E,
+        r"affine_matrices: scale and stretch.*overflow.*1e-310",
+    ),
+    "affine_matrices: another batch": (
+        lambda: striate.affine_matrices((2, 1, 4, 4), rotation=[1, 2, 3]),
+        E,
+        r"affine_matrices: rotation must repeat.*\(3,\)",
+    ),
+    "warp_affine: matrices of nan": (
+        lambda: striate.warp_affine(a(1, 1, 4, 4), np.full((1, 2, 3), np.nan, f32)),
+        E,
+        r"warp_affine: matrices must be finite",
+    ),
+    "affine_grid: huge": (
+        lambda: striate.affine_grid(a(1, 2, 3), (1, 1, 2**40, 2)),
+        MemoryError,
+        r"affine_grid: .*1099511627776",
+    ),
+    "affine_grid: past an index": (
+        lambda: striate.affine_grid(a(1, 2, 3), (1, 1, HUGE, HUGE)),
+        MemoryError,
+        r"affine_grid: .*4611686018427387904",
+    ),
+    "weighted_pool: windows of padding": (
+        lambda: striate.weighted_pool2d(image(), 3, 1, 3, count_include_pad=False),
+        E,
+        r"weighted_pool2d: padding.*half.*\(3, 3\)",
+    ),
+    "weighted_pool: negative padding": (
+        lambda: striate.weighted_pool2d(image(), 3, 1, -1),
+        E,
+        r"weighted_pool2d: padding.*-1",
+    ),
+    "weighted_pool: huge kernel": (
+        lambda: striate.weighted_pool2d(image(), 10**6),
+        E,
+        r"weighted_pool2d: kernel_size.*1000000.*larger.*\(9, 9\)",
+    ),
+    "conv_matrix: huge padding": (
+        lambda: striate.conv_matrix(a(1, 1, 3, 3), 4, padding=HUGE),
+        E,
+        r"conv_matrix: .*2\^31",
+    ),
+    "pixel_unshuffle: huge factor of nothing": (
+        lambda: striate.pixel_unshuffle(a(1, 1, 0, 0), 2**40),
+        E,
+        r"pixel_unshuffle: downscale_factor 1099511627776.*channels",
+    ),
+    "layer_norm: text": (
+        lambda: striate.layer_norm(a(2, 4), "4"),
+        T,
+        r"layer_norm: normalized_shape",
+    ),
+    "layer_norm: a float": (
+        lambda: striate.layer_norm(a(2, 4), 4.0),
+        T,
+        r"layer_norm: normalized_shape",
+    ),
+    "instance_norm: running statistics of another shape": (
+        lambda: striate.instance_norm(a(2, 3, 4), a(2), a(2), use_input_stats=False),
+        E,
+        r"instance_norm: .*running_mean.*\(2,\)",
+    ),
+    "instance_norm: running statistics of another dtype": (
+        lambda: striate.instance_norm(
+            a(2, 3, 4), a(3, dtype=f64), a(3, dtype=f64), use_input_stats=False
+        ),
+        T,
+        r"instance_norm: .*running_mean.*float64",
+    ),
+    "instance_norm: weight of another shape beside running statistics": (
+        lambda: striate.instance_norm(a(2, 3, 4), a(3), a(3), a(2), use_input_stats=False),
+        E,
+        r"instance_norm: .*weight.*\(2,\)",
+    ),
 }
 
 

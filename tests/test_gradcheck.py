@@ -439,6 +439,10 @@ SECOND = {
     "pad reflect": (lambda x: ops.pad(x, 2, "reflect") ** 2, [(1, 1, 3, 3)]),
     "lp_pool": (lambda x: ops.lp_pool2d(x * x + 1.0, 3, 2), [(1, 1, 2, 4)]),
     "weighted_pool": (lambda x: ops.weighted_pool2d(x, 2) ** 2, [(1, 1, 2, 4)]),
+    "binary cross-entropy": (
+        lambda x, t: ops.binary_cross_entropy(x * x * 0.5 + 0.2, t * t),
+        [(2, 3), (2, 3)],
+    ),
     "channel_max_pool": (lambda x: ops.channel_max_pool(x, 2) ** 2, [(1, 4, 1, 2)]),
     "max_unpool": (lambda x: ops.max_unpool1d(x, np.array([[[3, 1]]]), 2) ** 2, [(1, 1, 2)]),
     "adaptive pools": (

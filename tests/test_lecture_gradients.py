@@ -4,8 +4,7 @@ sums; and AlexNet's normalisation and recipe as lectures 000 and 002 have them."
 import numpy as np
 import pytest
 import striate
-from striate import Tensor, nn, optim
-from striate.autograd import jacobian
+from striate import Tensor, jacobian, nn, optim
 
 
 def test_004_the_jacobian_of_two_functions_of_three_numbers():

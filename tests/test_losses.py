@@ -129,7 +129,37 @@ def test_an_ignored_row_may_hold_anything(fn):
     loss = fn(leaf, [1, -100, -100])
     np.testing.assert_allclose(loss.item(), -np.log(0.75))
     (dx,) = grad(loss, [leaf])
-    assert (dx[1] == 0).all()
+    assert (dx[1:] == 0).all() and np.isfinite(dx).all()
+
+
+def test_an_ignored_row_may_hold_anything_with_weights_and_smoothing():
+    scores = np.array([[0.5, 1.0], [np.nan, np.inf]])
+    leaf = Tensor(scores, requires_grad=True)
+    options = {"weight": np.array([1.0, 3.0]), "label_smoothing": 0.1}
+    loss = striate.cross_entropy(leaf, [1, -100], **options)
+    assert loss.item() == striate.cross_entropy(scores[:1], [1], **options)
+    (dx,) = grad(loss, [leaf])
+    assert np.isfinite(dx).all() and (dx[1] == 0).all() and (dx[0] != 0).all()
+
+
+@pytest.mark.parametrize("fn", (striate.cross_entropy, striate.nll_loss))
+def test_a_weight_of_classes_that_would_learn_is_refused(fn):
+    weight = Tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(NotImplementedError, match=r"weight has no gradient.*detach"):
+        fn(np.zeros((1, 2)), [0], weight=weight)
+    assert fn(np.zeros((1, 2)), [0], weight=weight.detach()) == fn(np.zeros((1, 2)), [0])
+    with striate.no_grad():
+        fn(np.zeros((1, 2)), [0], weight=weight)
+
+
+@pytest.mark.parametrize("first", ("input", "target"))
+def test_binary_cross_entropy_has_mixed_second_derivatives(first):
+    """d2L / dx dt = -1 / (x (1 - x)), in both orders."""
+    x, t = (Tensor(np.array([value]), requires_grad=True) for value in (0.3, 0.6))
+    order = (x, t) if first == "input" else (t, x)
+    (slope,) = grad(striate.binary_cross_entropy(x, t), [order[0]], create_graph=True)
+    (mixed,) = grad(slope, [order[1]])
+    np.testing.assert_allclose(mixed, [-1 / (0.3 * 0.7)])
 
 
 def test_the_mean_of_nothing_is_nan():

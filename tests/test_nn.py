@@ -420,3 +420,26 @@ def test_a_small_network_learns():
     with no_grad():
         predicted = net(images).numpy().argmax(1)
     assert (predicted == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("momentum", (None, 0.1))
+def test_a_batch_that_is_refused_is_not_counted(momentum):
+    layer = nn.BatchNorm1d(2, momentum=momentum)
+    with pytest.raises(ValueError, match="more than one value"):
+        layer(np.ones((1, 2), np.float32))
+    assert layer.num_batches_tracked == 0
+    x = np.array([[1, 2], [3, 6]], np.float32)
+    layer(x)
+    assert layer.num_batches_tracked == 1
+    if momentum is None:
+        np.testing.assert_allclose(layer.running_mean, x.mean(0))
+        layer(x + 2)
+        np.testing.assert_allclose(layer.running_mean, x.mean(0) + 1)
+
+
+def test_upsample_hands_antialias_on():
+    x = np.random.default_rng(0).random((1, 1, 8, 8), np.float32)
+    got = nn.Upsample(size=3, mode="bilinear", antialias=True)(x)
+    want = striate.interpolate(x, 3, mode="bilinear", antialias=True)
+    np.testing.assert_array_equal(got, want)
+    assert not np.array_equal(got, nn.Upsample(size=3, mode="bilinear")(x))

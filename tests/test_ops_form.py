@@ -291,6 +291,17 @@ def test_batch_norm_updates_its_running_statistics():
     assert np.allclose(y.mean((0, 2, 3)), 0.0) and np.allclose(y.var((0, 2, 3)), 1.0, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", ((2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 4, 5)))
+@pytest.mark.parametrize("whole_channels", (False, True))
+def test_dropout_keeps_the_memory_format(shape, whole_channels):
+    fn = getattr(ops, f"dropout{len(shape) - 2}d") if whole_channels else ops.dropout
+    x = np.ones(shape, np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    y, z = fn(x, 0.5, rng=3), fn(last, 0.5, rng=3)
+    assert y.flags.c_contiguous and np.moveaxis(z, 1, -1).flags.c_contiguous
+    assert 0 < (z == 0).sum() < z.size
+
+
 def test_dropout_keeps_the_mean_and_repeats_with_its_rng():
     x = np.ones((100, 100), np.float32)
     y = ops.dropout(x, 0.25, rng=3)

@@ -279,3 +279,17 @@ def test_layers_keep_what_they_track():
     assert (layer.running_mean != 0).all()
     expected = striate.batch_norm(x, layer.running_mean, layer.running_var)
     np.testing.assert_allclose(layer.eval()(x).numpy(), expected, rtol=1e-6)
+
+
+def test_layer_norm_takes_any_integer():
+    x = np.arange(8.0).reshape(2, 4)
+    np.testing.assert_array_equal(striate.layer_norm(x, np.int64(4)), striate.layer_norm(x, (4,)))
+
+
+def test_a_zero_has_no_share_in_the_slope_of_a_small_norm():
+    """1 / (1 + sqrt(2)) ** 2 = 0.1716 for the zero: what PyTorch gives."""
+    x = Tensor(np.array([[0.0, 1.0, 2.0]]), requires_grad=True)
+    (striate.normalize(x, 0.5) * np.array([[1.0, 2.0, 3.0]])).sum().backward()
+    assert np.isfinite(x.grad).all()
+    assert x.grad[0, 0] == pytest.approx(1 / (1 + np.sqrt(2)) ** 2)
+    assert (x.grad * x.data).sum() == pytest.approx(0)  # length does not matter

@@ -63,6 +63,16 @@ def test_summary_counts_every_layer():
     assert counted.parameters == counted.trainable == sum(p.size for p in small().parameters())
 
 
+@pytest.mark.parametrize("slopes", (1, 8))
+def test_summary_counts_a_prelu(slopes):
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, rng=0), nn.PReLU(slopes), nn.Flatten(), nn.PReLU(), nn.Linear(288, 2)
+    )
+    counted = nn.summary(net, (3, 8, 8))
+    assert [row.kind for row in counted.rows] == ["Conv2d", "PReLU", "Flatten", "PReLU", "Linear"]
+    assert counted.rows[1].parameters == slopes
+
+
 def test_summary_prints_a_table():
     text = str(nn.summary(small(), (3, 8, 8)))
     first, rule, *rows = text.splitlines()

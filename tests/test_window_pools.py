@@ -82,6 +82,19 @@ def test_an_empty_window_of_an_lp_pool_has_no_gradient():
     np.testing.assert_allclose(x.grad, [[[0, 0, 0.6, 0.8]]])
 
 
+def test_a_root_of_zero_has_slope_zero_for_small_norms():
+    x = Tensor(np.zeros((1, 1, 4, 4)), requires_grad=True)
+    striate.lp_pool2d(x, 0.5, 2).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.zeros((1, 1, 4, 4)))
+    x = Tensor(np.array([[[0.0, 4, 1, 4]]]), requires_grad=True)
+    striate.lp_pool1d(x, 0.5, 2).sum().backward()
+    np.testing.assert_allclose(x.grad, [[[0, 1, 3, 1.5]]])  # sqrt(sum / x)
+    x = Tensor(np.array([[[0.0, 4.0]]]), requires_grad=True)
+    (slope,) = striate.grad(striate.lp_pool1d(x, 1.5, 2).sum(), [x], create_graph=True)
+    (bend,) = striate.grad((slope * slope).sum(), [x])
+    assert np.isfinite(bend).all()
+
+
 # ---- weighted by distance --------------------------------------------------------------------
 
 
@@ -110,6 +123,25 @@ def test_weights_fall_with_the_distance_and_sum_to_one():
     np.testing.assert_array_equal(weights, weights.T)
     flat = striate.weighted_pool2d(nail, 3, 1, sigma=1e6)
     np.testing.assert_allclose(flat, striate.avg_pool2d(nail, 3, 1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", (1e-310, 1e-200, 1e-3))
+@pytest.mark.parametrize("kernel", (3, 4))
+def test_a_small_sigma_leaves_the_central_pixels(kernel, sigma):
+    x = np.arange(64.0).reshape(1, 1, 8, 8)
+    inner = (kernel - 1) // 2
+    crop = x[:, :, inner : 8 - inner, inner : 8 - inner]
+    want = crop if kernel % 2 else striate.avg_pool2d(crop, 2, 1)
+    np.testing.assert_allclose(striate.weighted_pool2d(x, kernel, 1, sigma=sigma), want)
+
+
+@pytest.mark.parametrize("kernel", (1, 2, 3, 4, 5))
+def test_every_weighted_window_sees_the_input(kernel):
+    x = np.ones((1, 1, kernel))
+    y = striate.weighted_pool1d(x, kernel, 1, kernel // 2, sigma=0.3, count_include_pad=False)
+    np.testing.assert_allclose(y, 1)
+    with pytest.raises(ValueError, match=r"weighted_pool1d: padding .*at most half"):
+        striate.weighted_pool1d(x, kernel, 1, kernel // 2 + 1)
 
 
 # ---- channels --------------------------------------------------------------------------------

@@ -57,13 +57,21 @@ TensorView broadcast(const char* op, const TensorView& view, const TensorView& s
   return wide;
 }
 
-// The result has the shape of the operand with more axes or elements; the other one may repeat to it.
+/// Whether `a` may repeat to the shape of `b`, but not the other way: it has fewer axes, or 1 where `b` has not. Counts
+/// of elements do not tell: (1, 1) repeats to (0, 3).
+bool repeats_to(const TensorView& a, const TensorView& b) {
+  if (a.rank != b.rank) return a.rank < b.rank;
+  for (size_t i = 0; i < static_cast<size_t>(a.rank); ++i)
+    if (a.shape[i] == 1 && b.shape[i] != 1) return true;
+  return false;
+}
+
+// The result has the shape of one operand, to which the other one may repeat.
 py::array arithmetic(const char* op, Binary kind, const py::array& first, const py::array& second,
                      const py::object& out) {
   common_dtype(op, {{"input", &first}, {"other", &second}});
   const TensorView a = view_of(op, "input", first), b = view_of(op, "other", second);
-  const bool by_second = b.rank > a.rank || (b.rank == a.rank && b.size() > a.size());
-  const TensorView& model = by_second ? b : a;
+  const TensorView& model = repeats_to(a, b) ? b : a;
   const TensorView wide_a = broadcast(op, a, model), wide_b = broadcast(op, b, model);
   py::array result = elementwise_result(op, out, model, first, second);
   const TensorView y = view_of(op, "out", result);

@@ -21,7 +21,7 @@ from ._core import (
     set_isa,
     set_packed_weights_limit,
 )
-from .autograd import Tensor, grad, gradcheck, no_grad
+from .autograd import Tensor, grad, gradcheck, jacobian, no_grad
 from .ops import (
     SparseMatrix,
     adaptive_avg_pool1d,
@@ -214,6 +214,7 @@ __all__ = [
     "instance_norm",
     "interpolate",
     "interpolate_input_grad",
+    "jacobian",
     "kl_div",
     "l1_loss",
     "layer_norm",

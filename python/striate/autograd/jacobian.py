@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .tape import is_recording
 from .tensor import Tensor, grad
 
 
@@ -35,6 +36,13 @@ def jacobian(fn: Callable[..., Tensor], inputs: Any) -> Any:
         Of shape ``(*output.shape, *input.shape)``; zeros where the output does not depend on the
         input. The backward pass runs once for each element of the output.
 
+    Raises
+    ------
+    TypeError
+        `fn` returns no Tensor.
+    RuntimeError
+        Inside `no_grad`, where nothing is recorded.
+
     References
     ----------
     Lecture 004 (gradient tensors and the tensor chain rule).
@@ -44,7 +52,11 @@ def jacobian(fn: Callable[..., Tensor], inputs: Any) -> Any:
         Tensor(value.data if isinstance(value, Tensor) else value, requires_grad=True)
         for value in (inputs if several else [inputs])
     ]
+    if leaves and not is_recording(*leaves):
+        raise RuntimeError("jacobian: nothing is recorded inside no_grad(); call it outside")
     output = fn(*leaves)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"jacobian: fn must return a Tensor, got {type(output).__name__}")
     found = [np.zeros((*output.shape, *leaf.shape), output.dtype) for leaf in leaves]
     if output.requires_grad:  # else nothing depends on the inputs
         for index in np.ndindex(output.shape):

@@ -50,11 +50,10 @@ class _BatchNorm(Module):
                 f"and {self.num_features} channels, got shape {input.shape}"
             )
         momentum = self.momentum
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked += 1
-            if momentum is None:  # the average of all batches so far
-                momentum = 1.0 / float(self.num_batches_tracked)
-        return ops.batch_norm(
+        counts = self.training and self.track_running_stats
+        if counts and momentum is None:  # the average of all batches, this one included
+            momentum = 1.0 / (float(self.num_batches_tracked) + 1.0)
+        output = ops.batch_norm(
             input,
             self.running_mean,
             self.running_var,
@@ -64,6 +63,9 @@ class _BatchNorm(Module):
             0.0 if momentum is None else momentum,
             self.eps,
         )
+        if counts:  # a batch that was refused is none
+            self.num_batches_tracked += 1
+        return output
 
     def extra_repr(self) -> str:
         return (

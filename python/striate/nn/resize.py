@@ -127,7 +127,10 @@ class GlobalMaxPool(Module):
 
 
 class Upsample(Module):
-    """Resize feature maps; see `striate.interpolate`. Source: lecture 001."""
+    """Resize feature maps; see `striate.interpolate`. Source: lecture 001.
+
+    `antialias` is an argument of PyTorch's function only, not of its layer.
+    """
 
     def __init__(
         self,
@@ -136,6 +139,7 @@ class Upsample(Module):
         mode: str = "nearest",
         align_corners: bool | None = None,
         recompute_scale_factor: bool | None = None,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
         if (size is None) == (scale_factor is None):
@@ -144,7 +148,7 @@ class Upsample(Module):
             )
         self.size, self.scale_factor = size, scale_factor
         self.mode, self.align_corners = mode, align_corners
-        self.recompute_scale_factor = recompute_scale_factor
+        self.recompute_scale_factor, self.antialias = recompute_scale_factor, antialias
 
     def forward(self, input: Any) -> Any:
         return ops.interpolate(
@@ -154,6 +158,7 @@ class Upsample(Module):
             self.mode,
             self.align_corners,
             self.recompute_scale_factor,
+            self.antialias,
         )
 
     def extra_repr(self) -> str:

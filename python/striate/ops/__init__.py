@@ -1,7 +1,9 @@
 """Functions of arrays and Tensors: NumPy arrays in give an ndarray, any Tensor in gives a Tensor.
 
-Names, argument order and shapes are PyTorch's: (N, C, spatial...), weights (O, C / groups, ...).
-Nothing is upcast, nothing is modified, and no function knows a layer or an optimiser.
+Names, argument order and shapes are PyTorch's: (N, C, spatial...), weights (O, C / groups, ...);
+but `reduction` is the third argument of every loss that has weights too, and `rng` the fourth of
+dropout. Nothing is upcast, nothing is modified but the running statistics of `batch_norm` and
+`instance_norm` and what is given as `out`, and no function knows a layer or an optimiser.
 """
 
 from ..autograd import concatenate, stack

@@ -104,7 +104,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     Raises
     ------
     TypeError, ValueError
-        Another dtype or rank; sizes below one.
+        Another dtype or rank; sizes below one (PyTorch gives an empty result for 0).
 
     References
     ----------

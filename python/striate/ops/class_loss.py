@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from ..autograd import Tensor, primitive
+from ..autograd import Tensor, is_recording, primitive
 from ..autograd.arithmetic import multiply, reshape
-from .arguments import operand, real, same_dtype
-from .loss import reduced
+from .arguments import integer, operand, real, same_dtype
+from .loss import is_called, reduced
 from .softmax import log_softmax, softmax
 
 
@@ -71,6 +71,11 @@ def _labels(op: str, input: Any, target: Any, other: str = "") -> Any:
             f"{op}: input (N, C, ...) of shape {input.shape} does not fit target of shape "
             f"{labels.shape}; that must be (N, ...)"
         )
+    if labels.dtype.kind == "u" and labels.size and labels.max() > np.iinfo(np.int64).max:
+        raise ValueError(  # would be negative after the cast, and might be ignored
+            f"{op}: target names class {labels.max()}, but input {input.shape} has "
+            f"{input.shape[1]} classes"
+        )
     return np.ascontiguousarray(labels, np.int64)
 
 
@@ -87,6 +92,10 @@ def _class_weights(op: str, input: Any, weight: Any) -> Any:
     """One weight a class, as an array: nobody learns them."""
     if weight is None:
         return None
+    if is_recording(weight):
+        raise NotImplementedError(
+            f"{op}: weight has no gradient, but requires grad; give weight.detach()"
+        )
     array = operand(op, "weight", weight.data if isinstance(weight, Tensor) else weight)
     same_dtype(op, input=input, weight=array)
     if array.shape != (input.shape[1],):
@@ -107,13 +116,13 @@ def _shares(labels: Any, weights: Any, ignored: Any, dtype: Any) -> Any:
 
 def _mean_by_share(op: str, losses: Any, shares: Any, reduction: str) -> Any:
     """As `reduced`; a mean is over what the targets count."""
-    if reduction != "mean" or shares is None:
+    if shares is None or not is_called(reduction, "mean"):
         return reduced(op, losses, reduction)
     total = shares.sum()
     return losses.sum() * (total.dtype.type(1) / total if total else total.dtype.type(np.nan))
 
 
-def _without_ignored(labels: Any, ignore_index: int) -> tuple[Any, Any]:
+def _without_ignored(labels: Any, ignore_index: Any) -> tuple[Any, Any]:
     """Labels with 0 for those to ignore, and a mask of these (None: there are none)."""
     ignored = labels == ignore_index
     return (np.where(ignored, 0, labels), ignored) if ignored.any() else (labels, None)
@@ -149,10 +158,13 @@ def nll_loss(
     Raises
     ------
     TypeError
-        `target` is not of an integer dtype; another dtype of `weight`.
+        `target` is not of an integer dtype; another dtype of `weight`; an ignore_index that is no
+        int.
     ValueError
         `target` does not fit `input`, or names a class that does not exist; a weight of another
         shape.
+    NotImplementedError
+        A weight that requires grad: it gets none.
 
     References
     ----------
@@ -160,6 +172,7 @@ def nll_loss(
     """
     op = "nll_loss"
     input = operand(op, "input", input)
+    ignore_index = integer(op, "ignore_index", ignore_index)
     labels = _labels(op, input, target)
     weights = _class_weights(op, input, weight)
     labels, ignored = _without_ignored(labels, ignore_index)
@@ -214,7 +227,7 @@ def cross_entropy(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, NotImplementedError
         As `nll_loss`; a label_smoothing outside [0, 1].
 
     References
@@ -229,6 +242,7 @@ def cross_entropy(
     if not 0.0 <= smoothing <= 1.0:
         raise ValueError(f"{op}: label_smoothing must lie in [0, 1], got {smoothing}")
     weights = _class_weights(op, input, weight)
+    ignore_index = integer(op, "ignore_index", ignore_index)
     if np.shape(target) == input.shape and (
         isinstance(target, Tensor) or np.asarray(target).dtype.kind == "f"
     ):
@@ -236,6 +250,8 @@ def cross_entropy(
     labels, ignored = _without_ignored(
         _labels(op, input, target, " or probabilities of the input's shape"), ignore_index
     )
+    if ignored is not None:  # softmax is the slope, also of rows whose gradient is 0
+        input = _kept(input, ignored[:, None])
     losses, _ = _cross_entropy(input, labels)
     if ignored is not None:
         losses = _kept(losses, ignored)

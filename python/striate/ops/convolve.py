@@ -171,6 +171,10 @@ def conv_matrix(
         (n + low + high - d * (k - 1) - 1) // s + 1
         for n, k, s, d, (low, high) in zip(size, kernel, steps, holes, pads, strict=True)
     ]
+    if max(*size, *map(max, pads)) >= 2**31:
+        raise ValueError(
+            f"{op}: input_size and padding must be below 2^31, got {size}, padding {pads}"
+        )
     if min(map(min, pads)) < 0 or min(outs) < 1:
         raise ValueError(
             f"{op}: padding must not be negative, nor the kernel {kernel} larger than the padded "

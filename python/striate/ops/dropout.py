@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import operand, real
+from ..autograd import Tensor
+from .arguments import format_of, operand, real
 
 
 def _dropped(
@@ -18,7 +19,11 @@ def _dropped(
         raise ValueError(f"{op}: p must be a probability in [0, 1], got {p}")
     if not training or p == 0.0:
         return input
-    kept = np.random.default_rng(rng).random(shape, dtype=np.float32) >= p
+    # Drawn in the order in which the input lies in memory, so that the result lies like it.
+    last = format_of(input.data if isinstance(input, Tensor) else input) == "channels_last"
+    order = (0, *range(2, len(shape)), 1) if last else tuple(range(len(shape)))
+    drawn = np.random.default_rng(rng).random([shape[axis] for axis in order], dtype=np.float32)
+    kept = np.transpose(drawn, np.argsort(order)) >= p
     scale = 1.0 / (1.0 - p) if p < 1.0 else 0.0
     return input * np.multiply(kept, scale, dtype=input.dtype)
 
@@ -34,12 +39,12 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, rng: Any = None) 
     training : bool
         If false, `input` is returned as it is.
     rng : int, numpy.random.Generator or None
-        Where the mask is drawn from; None draws fresh entropy.
+        Where the mask is drawn from, in the order of the input in memory; None draws fresh entropy.
 
     Returns
     -------
     ndarray, or Tensor for a Tensor
-        Of the input's shape.
+        Of the input's shape and memory format.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from .. import _core
 from ..autograd import Tensor, primitive
 from ..autograd.arithmetic import add, multiply
 from .arguments import integer, operand, real, same_dtype, sizes
-from .norm import batch_norm, check_running
+from .norm import batch_norm, check_running, fits_channels
 
 
 @primitive(extra=("mean", "var"))
@@ -138,8 +138,10 @@ def layer_norm(
     op = "layer_norm"
     input, weight, bias = _affine(op, input, weight, bias)
     eps = _checked_eps(op, eps)
-    single = isinstance(normalized_shape, int)
-    shape = sizes(op, "normalized_shape", (normalized_shape,) if single else normalized_shape)
+    if np.iterable(normalized_shape):
+        shape = sizes(op, "normalized_shape", normalized_shape)
+    else:
+        shape = (integer(op, "normalized_shape", normalized_shape),)
     own = input.shape
     lead = len(own) - len(shape)
     if not shape or own[max(lead, 0) :] != shape:
@@ -221,7 +223,14 @@ def instance_norm(
         raise ValueError(
             f"{op}: give running_mean and running_var, or with use_input_stats neither"
         )
-    if not use_input_stats:
+    if not use_input_stats:  # the same formula; what it would refuse, refused by this name
+        running_mean = operand(op, "running_mean", running_mean)
+        running_var = operand(op, "running_var", running_var)
+        same_dtype(op, input=input, running_mean=running_mean, running_var=running_var)
+        given = {"running_mean": running_mean, "running_var": running_var}
+        for name, value in {**given, "weight": weight, "bias": bias}.items():
+            if value is not None:
+                fits_channels(op, name, value, input)
         return batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
     channels, pixels = input.shape[1], math.prod(input.shape[2:])
     if pixels < 2 and input.shape[0] * channels:

@@ -8,13 +8,18 @@ from typing import Any
 from .arguments import operand, real, same_dtype
 
 
+def is_called(reduction: Any, name: str) -> bool:
+    """Whether `reduction` is `name`; False for arrays, which would be compared by element."""
+    return isinstance(reduction, str) and reduction == name
+
+
 def reduced(op: str, losses: Any, reduction: str) -> Any:
     """The losses themselves, their sum or their mean."""
-    if reduction == "none":
+    if is_called(reduction, "none"):
         return losses
-    if reduction == "sum":
+    if is_called(reduction, "sum"):
         return losses.sum()
-    if reduction == "mean":
+    if is_called(reduction, "mean"):
         return losses.mean()
     raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
 

@@ -33,7 +33,12 @@ def _root(sums: Any, degree: float) -> Any:
 
 @_power.vjp("input")
 def _(grad: Any, input: Any, exponent: float) -> Any:
-    return grad * input.dtype.type(exponent) * _power(input, exponent - 1.0)
+    factor = input.dtype.type(exponent)
+    if exponent >= 1.0:
+        return grad * factor * _power(input, exponent - 1.0)
+    # infinitely steep at 0, where it counts as flat; 1 stands in for the 0
+    zero = np.asarray((input.data if isinstance(input, Tensor) else input) == 0, input.dtype)
+    return grad * factor * (1 - zero) * _power(input + zero, exponent - 1.0)
 
 
 @_root.vjp("sums")
@@ -146,7 +151,8 @@ def lp_pool2d(
     """p-norm of every window: ``y[n, c, i, j] = (sum over u, v of x[...] ** p) ** (1 / p)``.
 
     As in PyTorch no absolute value is taken: with an odd p negative inputs subtract, a negative sum
-    has no root (NaN), and with ``p = 1`` this is `sum_pool2d`. Of a root of 0 the gradient is 0.
+    has no root (NaN), and with ``p = 1`` this is `sum_pool2d`. Of a root of 0 the gradient is 0,
+    and with p < 1 that of an input of 0 too.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def batch_norm(
     ----------
     input : array_like or Tensor, shape (N, C) or (N, C, spatial...), float32 or float64
     running_mean, running_var : ndarray, shape (C,), or None in training
-        In training they are changed in place, the only operands of this library that are:
+        In training they are changed in place, as by `instance_norm` and by nothing else here:
         ``running = (1 - momentum) * running + momentum * batch``, with the unbiased variance.
     weight, bias : array_like or Tensor, shape (C,), optional
     training : bool
@@ -108,7 +108,7 @@ def batch_norm(
     eps, momentum = real(op, "eps", eps), real(op, "momentum", momentum)
     if not eps >= 0:
         raise ValueError(f"{op}: eps must not be negative, got {eps}")
-    if activation not in (None, "relu"):
+    if activation is not None and not (isinstance(activation, str) and activation == "relu"):
         raise ValueError(f"{op}: activation must be None or 'relu', got {activation!r}")
     relu = activation is not None
     if (running_mean is None) != (running_var is None) or not (

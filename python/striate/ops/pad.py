@@ -86,6 +86,11 @@ def pad(
         Another dtype, rank or mode; more cropped than there is; a reflection as long as the axis, a
         circular padding longer than it.
 
+    Notes
+    -----
+    A circular padding with one side cropped reads ``x[k mod n]`` of the whole axis on the other
+    side; PyTorch crops first, and repeats what is left.
+
     References
     ----------
     Lectures 001 and 003 (none, half, full padding; zeros, constants, reflection, replication).

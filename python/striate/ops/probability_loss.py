@@ -10,7 +10,7 @@ from ..autograd import Tensor, primitive
 from ..autograd.arithmetic import exp, log, multiply, subtract
 from .arguments import operand, same_dtype
 from .curves import curve
-from .loss import pair, reduced
+from .loss import is_called, pair, reduced
 from .sigmoids import logsigmoid
 
 
@@ -24,15 +24,24 @@ def _binary_cross_entropy(input: Any, target: Any) -> Any:
 
 @_binary_cross_entropy.vjp("input")
 def _(grad: Any, input: Any, target: Any) -> Any:
-    spread = curve("binary_cross_entropy", "clip", input * (1.0 - input), 1e-12, np.inf, None)
-    return grad * (input - target) / spread
+    return grad * (input - target) / _spread(input)
 
 
-@_binary_cross_entropy.vjp("target")
-def _(grad: Any, input: Any) -> Any:
-    data = input.data if isinstance(input, Tensor) else input
+@primitive
+def _log_odds(input: Any) -> Any:
+    """Of yes to no, of the same logarithms: what a loss falls by where its target grows."""
     with np.errstate(divide="ignore"):
-        return grad * (np.maximum(np.log1p(-data), -100) - np.maximum(np.log(data), -100))
+        yes, no = np.maximum(np.log(input), -100), np.maximum(np.log1p(-input), -100)
+    return np.asarray(yes - no, input.dtype)
+
+
+_log_odds.vjp("input")(lambda grad, input: grad / _spread(input))
+_binary_cross_entropy.vjp("target")(lambda grad, input: -grad * _log_odds(input))
+
+
+def _spread(input: Any) -> Any:
+    """``x * (1 - x)``, the reciprocal slope of the log-odds, no less than 1e-12."""
+    return curve("binary_cross_entropy", "clip", input * (1.0 - input), 1e-12, np.inf, None)
 
 
 def _rescaled(op: str, losses: Any, weight: Any) -> Any:
@@ -186,7 +195,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         losses = multiply(exp(target), subtract(target, input))
     else:
         losses = subtract(_x_log_x(target), multiply(target, input))
-    if reduction == "batchmean":
+    if is_called(reduction, "batchmean"):
         if not input.shape:
             raise ValueError(f"{op}: reduction 'batchmean' needs a first axis")
         return losses.sum() / input.dtype.type(input.shape[0])

@@ -94,7 +94,8 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
         Of the norm ``sum(|x| ** p) ** (1 / p)``; positive, `math.inf` for the largest of |x|.
     dim : int
     eps : float
-        Positive: what is shorter keeps its direction, and its gradient stays finite.
+        Positive: what is shorter keeps its direction, and its gradient stays finite. With p < 1
+        an element of 0 has no share in the slope of the norm, as in PyTorch.
 
     Returns
     -------
@@ -125,7 +126,12 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
         norm = reduce_max(size, dim)[0]
         long = np.asarray(~(_data(norm) <= eps), data.dtype)  # NaN is not short
     else:
-        powers = (size * size if p == 2 else size**p).sum(dim, keepdims=True)
+        if p < 2:  # 0 ** (p - 2) has no value: 1 stands in for the 0
+            zero = np.asarray(data == 0, data.dtype)
+            parts = (size + zero) ** p * (1 - zero)
+        else:
+            parts = size * size if p == 2 else size**p
+        powers = parts.sum(dim, keepdims=True)
         # In float64, where a tiny eps to the power p is not 0 yet.
         lengths = _data(powers).astype(np.float64) ** (1.0 / p)
         long = np.asarray(~(lengths <= eps), data.dtype)

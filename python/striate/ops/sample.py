@@ -134,8 +134,11 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
             f"{op}: theta must have shape {(size[0], rank, rank + 1)} for size {size}, "
             f"got {theta.shape}"
         )
-    axes = [_ends(n, bool(align_corners), theta.dtype) for n in size[2:]]
-    points = np.ones((*size[2:], rank + 1), theta.dtype)
+    try:
+        axes = [_ends(n, bool(align_corners), theta.dtype) for n in size[2:]]
+        points = np.ones((*size[2:], rank + 1), theta.dtype)
+    except (MemoryError, ValueError):  # the latter where the size does not fit an index
+        raise MemoryError(f"{op}: the points of size {size} do not fit into memory") from None
     for axis, along in enumerate(np.meshgrid(*axes, indexing="ij")):
         points[..., rank - 1 - axis] = along
     flat = points.reshape(1, -1, rank + 1)
@@ -243,7 +246,8 @@ def warp_affine(
     Raises
     ------
     TypeError, ValueError
-        Matrices that are a Tensor; another dtype, shape or mode; a fill that does not fit.
+        Matrices that are a Tensor, or not finite; another dtype, shape or mode; a fill that does
+        not fit.
 
     References
     ----------
@@ -254,6 +258,8 @@ def warp_affine(
     if isinstance(matrices, Tensor):
         raise TypeError(f"{op}: matrices must be an array; see affine_grid for a gradient of them")
     matrices = np.asarray(as_array(matrices, f"{op}: matrices"), dtype=input.dtype)
+    if not np.isfinite(matrices).all():
+        raise ValueError(f"{op}: matrices must be finite, got {matrices.tolist()}")
     size = input.shape[2:] if size is None else sizes(op, "size", size)
     how = _how(op, mode, padding_mode)
     if fill is not None:
@@ -303,19 +309,46 @@ def affine_matrices(
         Factor of the width; the height is divided by it.
 
     Each may be one value for all or one an image.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A shape of another form; a value that is not finite, or does not repeat to the batch; a
+        scale or stretch that has no inverse.
     """
-    if len(shape) != 4:
-        raise ValueError(f"affine_matrices: shape must be (N, C, H, W), got {tuple(shape)}")
+    op = "affine_matrices"
+    shape = sizes(op, "shape", shape)
+    if len(shape) != 4 or min(shape) < 0:
+        raise ValueError(f"{op}: shape must be (N, C, H, W), got {shape}")
     n, _, height, width = shape
 
-    def each(value: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        return np.broadcast_to(np.asarray(value, np.float64), (n,))
+    def each(name: str, value: npt.ArrayLike, *axes: int) -> npt.NDArray[np.float64]:
+        array = np.asarray(value, np.float64)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{op}: {name} must be finite, got {value!r}")
+        try:
+            return np.broadcast_to(array, (n, *axes))
+        except ValueError:
+            raise ValueError(
+                f"{op}: {name} must repeat to shape {(n, *axes)}, got shape {array.shape}"
+            ) from None
 
-    cos, sin = _cos_sin(each(rotation))
-    lean = np.tan(np.radians(each(shear)))
-    zoom, factor = each(scale), each(stretch)
-    across = zoom * factor * np.where(np.broadcast_to(np.asarray(flip, bool), (n,)), -1.0, 1.0)
-    down = zoom / factor
+    cos, sin = _cos_sin(each("rotation", rotation))
+    lean = np.tan(np.radians(each("shear", shear)))
+    zoom, factor = each("scale", scale), each("stretch", stretch)
+    if not (zoom.all() and factor.all()):
+        raise ValueError(
+            f"{op}: scale and stretch must not be zero, got scale={scale!r}, stretch={stretch!r}"
+        )
+    mirrored = np.broadcast_to(np.asarray(flip, bool), (n,))
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        across, down = zoom * factor * np.where(mirrored, -1.0, 1.0), zoom / factor
+        ends = np.stack([across, down, 1.0 / across, 1.0 / down])
+    if not np.isfinite(ends).all():
+        raise ValueError(
+            f"{op}: scale and stretch, or what they invert to, overflow, got scale={scale!r}, "
+            f"stretch={stretch!r}"
+        )
     # The inverse of R [[1, lean], [0, 1]] diag(across, down), where y points down.
     inverse = np.empty((n, 2, 2))
     inverse[:, 0, 0] = (cos - lean * sin) / across
@@ -323,7 +356,7 @@ def affine_matrices(
     inverse[:, 1, 0] = sin / down
     inverse[:, 1, 1] = cos / down
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    moved = centre + np.broadcast_to(np.asarray(translation, np.float64), (n, 2))
+    moved = centre + each("translation", translation, 2)
     offset = centre - np.einsum("nij,nj->ni", inverse, moved)
     return np.concatenate([inverse, offset[:, :, None]], axis=2)
 

@@ -142,6 +142,11 @@ def pixel_unshuffle(input: Any, downscale_factor: Any, *, memory_format: str | N
             f"{op}: downscale_factor must be positive and divide the spatial axes, got "
             f"{downscale_factor!r} for input {input.shape}"
         )
+    if max(input.shape[1], 1) * math.prod(factor) >= 2**48:  # of no pixels: zero has any divisor
+        raise ValueError(
+            f"{op}: downscale_factor {downscale_factor!r} gives input {input.shape} too many "
+            "channels to index"
+        )
     return _shuffle(op, input, op, factor, memory_format_of(op, memory_format))[0]
 
 

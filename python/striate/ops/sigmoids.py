@@ -47,7 +47,7 @@ def gelu(input: Any, approximate: str = "none", *, out: Any = None) -> Any:
     Hendrycks and Gimpel 2016.
     """
     input = operand("gelu", "input", input)
-    if approximate not in ("none", "tanh"):
+    if not isinstance(approximate, str) or approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     name = "gelu" if approximate == "none" else "gelu_tanh"
     return curve("gelu", name, input, 0.0, 0.0, destination("gelu", out, input))

@@ -13,12 +13,19 @@ from .conv import forward
 
 
 def distance_weights(kernel_size: tuple[int, ...], sigma: float) -> Any:
-    """``exp(-d^2 / (2 sigma^2))`` at distance d from the centre of the window, with sum 1."""
-    squares = [(np.arange(k) - (k - 1) / 2) ** 2 for k in kernel_size]
-    distance = np.zeros(kernel_size)
-    for axis, square in enumerate(squares):
-        distance += square.reshape([-1 if i == axis else 1 for i in range(len(squares))])
-    weights = np.exp(-distance / (2.0 * sigma * sigma))
+    """``exp(-d^2 / (2 sigma^2))`` at distance d from the centre of the window, with sum 1.
+
+    Relative to the taps nearest to the centre, at `nearest` along an axis: some weights are 1 then,
+    however small sigma is.
+    """
+    exponent = np.zeros(kernel_size)
+    for axis, k in enumerate(kernel_size):
+        d, nearest = np.abs(np.arange(k) - (k - 1) / 2), 0.0 if k % 2 else 0.5
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = (d - nearest) / sigma * ((d + nearest) / sigma)  # d^2 - nearest^2
+        squares[d == nearest] = 0.0
+        exponent += squares.reshape([-1 if i == axis else 1 for i in range(len(kernel_size))])
+    weights = np.exp(exponent / -2.0)
     return weights / weights.sum()
 
 
@@ -40,6 +47,16 @@ def _weighted_pool(
         raise ValueError(f"{op}: kernel_size must be positive, got {kernel_size!r}")
     steps = kernel if stride is None else per_axis(op, "stride", stride, rank)
     pairs = per_axis_pairs(op, "padding", padding, rank)
+    if any(not 0 <= pad <= k // 2 for pair, k in zip(pairs, kernel, strict=True) for pad in pair):
+        raise ValueError(
+            f"{op}: padding must not be negative, and at most half of the kernel {kernel}, so that "
+            f"every window sees the input, got {pairs}"
+        )
+    padded = tuple(n + low + high for n, (low, high) in zip(input.shape[2:], pairs, strict=True))
+    if any(k > n for k, n in zip(kernel, padded, strict=True)):
+        raise ValueError(
+            f"{op}: kernel_size {kernel} is larger than the padded input of {padded} pixels"
+        )
     width = max(kernel) / 4.0 if sigma is None else real(op, "sigma", sigma)
     if not 0.0 < width < math.inf:
         raise ValueError(f"{op}: sigma must be positive and finite, got {sigma!r}")
@@ -87,7 +104,8 @@ def weighted_pool2d(
     Raises
     ------
     TypeError, ValueError
-        As `conv2d`; a sigma that is not positive and finite.
+        As `conv2d`; padding of more than half of the kernel; a sigma that is not positive and
+        finite.
 
     References
     ----------
