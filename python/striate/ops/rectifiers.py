@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import _core
 from ..autograd import primitive
 from ..autograd.arithmetic import reshape, sum_to
@@ -41,19 +39,14 @@ def _leaky_relu_grad(activation: Any, grad_output: Any, negative_slope: float) -
     return _core.leaky_relu_grad(activation, grad_output, negative_slope, None)
 
 
-def _slopes(slope: Any, input: Any) -> Any:
-    """The slopes of a batch; an empty one has none."""
-    return slope if input.size else np.broadcast_to(slope, input.shape)
-
-
 @primitive
 def _prelu(input: Any, slope: Any, out: Any) -> Any:
-    return _core.prelu(input, _slopes(slope, input), out)
+    return _core.prelu(input, slope, out)
 
 
 @primitive
 def _prelu_grad(input: Any, slope: Any, grad_output: Any) -> Any:
-    return _core.prelu_grad(input, _slopes(slope, input), grad_output, None)
+    return _core.prelu_grad(input, slope, grad_output, None)
 
 
 @primitive
