@@ -149,9 +149,10 @@ class MultiTaskLoss(Module):
         unknown = sorted(set(weights or {}) - set(losses))
         if not losses or unknown:
             raise ValueError(f"MultiTaskLoss: weights name {unknown}, losses are {sorted(losses)}")
+        # before the modules, which are then refused these names
+        self.tasks, self.weights = tuple(losses), dict(weights or {})
         for name, loss in losses.items():
             self.add_module(name, loss)
-        self.tasks, self.weights = tuple(losses), dict(weights or {})
 
     def parts(self, input: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
         """The loss of each task by itself, without its weight."""
