@@ -1,5 +1,6 @@
 """Options of optimisers, clipping and schedules: changed between steps, loaded, or impossible."""
 
+import copy
 import math
 
 import numpy as np
@@ -68,3 +69,90 @@ def test_an_optimiser_loads_its_state_after_an_option_changed(kind, option, on, 
 def test_impossible_parameters_and_options(make, error, message):
     with pytest.raises(error, match=message):
         make(Parameter(np.zeros(1)))
+
+
+SCHEDULES = {
+    "StepLR": lambda o: optim.StepLR(o, 2),
+    "MultiStepLR": lambda o: optim.MultiStepLR(o, [1, 3]),
+    "OneCycleLR": lambda o: optim.OneCycleLR(o, 0.1, 10),
+    "SequentialLR": lambda o: optim.SequentialLR(
+        o, [optim.ConstantLR(o, 0.5, 9), optim.StepLR(o, 1)], [2]
+    ),
+    "ChainedScheduler": lambda o: optim.ChainedScheduler(
+        [optim.ConstantLR(o, 0.5, 9), optim.StepLR(o, 1)]
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+def test_schedules_go_on_after_add_param_group(make):
+    """The new group has the rates that a group of its first rate has had from the start."""
+    optimizers = [optim.SGD([Parameter(np.zeros(1))], lr=1.0) for _ in range(2)]
+    optimizers[1].add_param_group({"params": [Parameter(np.zeros(1))], "lr": 3.0})
+    late, early = (make(optimizer) for optimizer in optimizers)
+    late.step(), early.step()
+    optimizers[0].add_param_group({"params": [Parameter(np.zeros(1))], "lr": 3.0})
+    for _ in range(3):
+        late.step(), early.step()
+        assert late.get_last_lr() == early.get_last_lr()
+
+
+def test_plateau_goes_on_after_add_param_group():
+    optimizer = optim.SGD([Parameter(np.zeros(1))], lr=1.0)
+    schedule = optim.ReduceLROnPlateau(optimizer, patience=0, min_lr=np.float32(0.25))
+    optimizer.add_param_group({"params": [Parameter(np.zeros(1))], "lr": 4.0})
+    for _ in range(2):
+        schedule.step(1.0)
+    assert schedule.get_last_lr() == [0.25, 0.4]
+    unlike = optim.ReduceLROnPlateau(optimizer, min_lr=[0.1, 0.2])
+    optimizer.add_param_group({"params": [Parameter(np.zeros(1))]})
+    with pytest.raises(ValueError, match="ReduceLROnPlateau: 2 min_lr for 3 parameter groups"):
+        unlike.step(1.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda o: optim.StepLR([], 3), TypeError, "optimizer must be an Optimizer, got list"),
+        (lambda o: optim.StepLR(o, "3"), TypeError, "StepLR: step_size must be an int, got '3'"),
+        (lambda o: optim.OneCycleLR(o, [0.1], 10), TypeError, "max_lr must be a number"),
+        (lambda o: optim.OneCycleLR(o, -0.1, 10), ValueError, "max_lr must be finite and not neg"),
+        (lambda o: optim.ExponentialLR(o, math.nan), ValueError, "gamma must be finite.*nan"),
+        (lambda o: optim.ExponentialLR(o, -1.0), ValueError, "gamma must be finite.*-1.0"),
+        (lambda o: optim.MultiStepLR(o, [1.7]), TypeError, "each milestone must be an int"),
+        (lambda o: optim.ReduceLROnPlateau(o, min_lr="a"), TypeError, "min_lr must be a number"),
+    ],
+)
+def test_impossible_options_of_schedules(make, error, message):
+    with pytest.raises(error, match=message):
+        make(optim.SGD([Parameter(np.zeros(1))], lr=0.1))
+
+
+@pytest.mark.parametrize(
+    ("make", "bad", "message"),
+    [
+        (SCHEDULES["MultiStepLR"], {"milestones": [1]}, "milestones must be a list of 2"),
+        (SCHEDULES["StepLR"], {"base_lrs": ["a"]}, "base_lrs must be a number, got 'a'"),
+        (SCHEDULES["StepLR"], {"last_epoch": -1}, "last_epoch must be an int that is not neg"),
+        (SCHEDULES["OneCycleLR"], {"cycle_momentum": 1}, "cycle_momentum must be True or False"),
+        (optim.ReduceLROnPlateau, {"mode": 3}, "mode must be a word, got 3"),
+    ],
+)
+def test_a_bad_schedule_state_is_refused_and_changes_nothing(make, bad, message):
+    schedule = make(optim.SGD([Parameter(np.zeros(1))], lr=0.1))
+    before = schedule.state_dict()
+    with pytest.raises(ValueError, match=message):
+        schedule.load_state_dict({**before, **bad})
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("make", [*SCHEDULES.values(), optim.ReduceLROnPlateau])
+def test_schedules_share_no_list_with_their_saved_state(make):
+    schedule, other = (make(optim.SGD([Parameter(np.zeros(1))], lr=0.1)) for _ in range(2))
+    saved = schedule.state_dict()
+    before = copy.deepcopy(saved)
+    other.load_state_dict(saved)
+    for value in saved.values():
+        if isinstance(value, list):
+            value.clear()
+    assert schedule.state_dict() == other.state_dict() == before

@@ -1,4 +1,7 @@
-"""Gradients that are kept from being too large, in place, between backward and step."""
+"""Gradients that are kept from being too large, between backward and step.
+
+What is changed is `grad` of each parameter: a new array, as others may hold the old one.
+"""
 
 from __future__ import annotations
 
