@@ -156,3 +156,11 @@ def test_schedules_share_no_list_with_their_saved_state(make):
         if isinstance(value, list):
             value.clear()
     assert schedule.state_dict() == other.state_dict() == before
+
+
+def test_zero_calls_and_zero_rates_are_as_documented():
+    optimizer = optim.SGD([Parameter(np.zeros(1))], lr=0.5)
+    assert optim.ConstantLR(optimizer, total_iters=0).get_last_lr() == [0.5]
+    still = optim.CosineAnnealingLR(optim.SGD([Parameter(np.zeros(1))], lr=0.0), 4, 0.1)
+    still.step()
+    assert still.get_last_lr() == [0.0]

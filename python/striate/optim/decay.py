@@ -90,7 +90,10 @@ class LinearLR(DecaySchedule):
 
 
 class ConstantLR(DecaySchedule):
-    """``lr0 * factor`` for `total_iters` calls, then ``lr0``; that at once with none."""
+    """``lr0 * factor`` for `total_iters` calls, then ``lr0``.
+
+    With ``total_iters=0`` it is ``lr0`` from the start; PyTorch's is ``lr0 * factor`` for good.
+    """
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3.0, total_iters: int = 5
