@@ -164,3 +164,18 @@ def test_zero_calls_and_zero_rates_are_as_documented():
     still = optim.CosineAnnealingLR(optim.SGD([Parameter(np.zeros(1))], lr=0.0), 4, 0.1)
     still.step()
     assert still.get_last_lr() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: optim.clip_grad_norm_(nn.Linear(2, 2), 1.0), "iterable of Param.*got Linear"),
+        (lambda p: optim.clip_grad_norm_([p], "1"), "clip_grad_norm_: max_norm must be a number"),
+        (lambda p: optim.clip_grad_norm_([p, 3], 1.0), "clip_grad_norm_: int is not a Parameter"),
+        (lambda p: optim.clip_grad_value_([p], "1"), "clip_value must be a number, got '1'"),
+        (lambda p: optim.get_ema_avg_fn("a"), "get_ema_avg_fn: decay must be a number"),
+    ],
+)
+def test_impossible_arguments_of_clipping_and_averages(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(Parameter(np.zeros(2)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module
+from ..ops.arguments import real
 from .optimizer import Array
 
 Average = Callable[[Array, Array, int], Any]
@@ -21,6 +22,7 @@ def _equal(averaged: Array, current: Array, count: int) -> Any:
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
     """The exponential moving average ``decay * averaged + (1 - decay) * current``."""
+    decay = real("get_ema_avg_fn", "decay", decay)
     if not 0.0 <= decay <= 1.0:
         raise ValueError(f"get_ema_avg_fn: decay must be in [0, 1], got {decay}")
 
