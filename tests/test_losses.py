@@ -247,3 +247,9 @@ def test_a_class_and_the_corners_of_a_box():
     np.testing.assert_allclose(d_scores, np.exp(ref.log_softmax(scores)) - np.eye(3)[label])
     each = loss.parts(heads, {"class": label, "box": corners})
     np.testing.assert_allclose([part.item() for part in each.values()], parts)
+
+
+@pytest.mark.parametrize("name", ["tasks", "weights", "training"])
+def test_a_task_with_the_name_of_an_attribute_is_refused(name):
+    with pytest.raises(ValueError, match=f"MultiTaskLoss has an attribute '{name}' already"):
+        nn.MultiTaskLoss({name: nn.MSELoss()})

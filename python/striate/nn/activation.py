@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import ops
-from ..ops.arguments import integer
+from ..ops.arguments import integer, real
 from .module import Module
 from .parameter import Parameter
 
@@ -24,7 +25,11 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = real("LeakyReLU", "negative_slope", negative_slope)
+        if not 0.0 < self.negative_slope < math.inf:
+            raise ValueError(
+                f"LeakyReLU: negative_slope must be positive and finite, got {negative_slope}"
+            )
 
     def forward(self, input: Any) -> Any:
         return ops.leaky_relu(input, self.negative_slope)
@@ -109,6 +114,8 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
     def forward(self, input: Any) -> Any:

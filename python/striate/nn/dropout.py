@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..ops.arguments import real
 from .module import Module
 
 
@@ -15,8 +16,7 @@ class _Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
         super().__init__()
-        if not isinstance(p, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{type(self).__name__}: p must be a number, got {p!r}")
+        p = real(type(self).__name__, "p", p)
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"{type(self).__name__}: p must be a probability in [0, 1], got {p}")
         self.p = p

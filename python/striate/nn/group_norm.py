@@ -9,6 +9,7 @@ import numpy as np
 from .. import ops
 from ..ops.arguments import integer, operand, sizes
 from .module import Module
+from .norm import RunningNorm, small
 from .parameter import Parameter
 
 
@@ -34,7 +35,7 @@ class GroupNorm(Module):
             raise ValueError(
                 f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}"
             )
-        self.eps, self.affine = eps, affine
+        self.eps, self.affine = small("GroupNorm", eps), affine
         self.register_parameter(
             "weight", Parameter(np.ones(num_channels, dtype)) if affine else None
         )
@@ -69,7 +70,7 @@ class LayerNorm(Module):
         single = isinstance(normalized_shape, (int, np.integer))
         shape = (normalized_shape,) if single else normalized_shape
         self.normalized_shape = sizes("LayerNorm", "normalized_shape", shape)
-        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.eps, self.elementwise_affine = small("LayerNorm", eps), elementwise_affine
         ones, zeros = (fill(self.normalized_shape, dtype) for fill in (np.ones, np.zeros))
         self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
         self.register_parameter("bias", Parameter(zeros) if elementwise_affine and bias else None)
@@ -83,7 +84,7 @@ class LayerNorm(Module):
         )
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(RunningNorm):
     """One class for all ranks; `rank` is the number of spatial axes that a subclass takes."""
 
     rank: ClassVar[int]
@@ -92,23 +93,13 @@ class _InstanceNorm(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         *,
         dtype: Any = np.float32,
     ) -> None:
-        super().__init__()
-        self.num_features = integer(type(self).__name__, "num_features", num_features)
-        self.eps, self.momentum = eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        ones, zeros = (fill(self.num_features, dtype) for fill in (np.ones, np.zeros))
-        self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(zeros) if affine else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros if tracked else None)
-        self.register_buffer("running_var", ones if tracked else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
         input = operand(type(self).__name__, "input", input)
@@ -124,14 +115,8 @@ class _InstanceNorm(Module):
             self.weight,
             self.bias,
             self.training or not self.track_running_stats,
-            self.momentum,
+            0.0 if self.momentum is None else self.momentum,
             self.eps,
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -145,7 +130,8 @@ class InstanceNorm2d(_InstanceNorm):
     """Instance normalisation of (N, C, H, W); see `striate.instance_norm`.
 
     `num_features` is C; with `affine` a weight and a bias of shape (C,) are learnt, of `dtype`;
-    with `track_running_stats` evaluation uses the running statistics of training.
+    with `track_running_stats` evaluation uses the running statistics of training, which with
+    ``momentum=None`` stay as they are, as in PyTorch.
     """
 
     rank = 2

@@ -14,6 +14,11 @@ class _Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(
+                f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
+                f"got {reduction!r}"
+            )
         self.reduction = reduction
 
 
@@ -149,9 +154,10 @@ class MultiTaskLoss(Module):
         unknown = sorted(set(weights or {}) - set(losses))
         if not losses or unknown:
             raise ValueError(f"MultiTaskLoss: weights name {unknown}, losses are {sorted(losses)}")
+        # before the modules, which are then refused these names
+        self.tasks, self.weights = tuple(losses), dict(weights or {})
         for name, loss in losses.items():
             self.add_module(name, loss)
-        self.tasks, self.weights = tuple(losses), dict(weights or {})
 
     def parts(self, input: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
         """The loss of each task by itself, without its weight."""

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import ops
-from ..ops.arguments import integer, operand
+from ..ops.arguments import integer, operand, real
 from .module import Module
 from .parameter import Parameter
 
 
-class _BatchNorm(Module):
+def small(op: str, eps: Any) -> float:
+    """What is added to a variance, for the constructors of layers."""
+    number = real(op, "eps", eps)
+    if not 0.0 <= number < math.inf:
+        raise ValueError(f"{op}: eps must be finite and not negative, got {number}")
+    return number
+
+
+class RunningNorm(Module):
+    """What batch and instance norms share: options, a scale and shift, running statistics."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.num_features = integer(name, "num_features", num_features)
+        if self.num_features < 0:
+            raise ValueError(f"{name}: num_features must not be negative, got {num_features}")
+        self.eps = small(name, eps)
+        self.momentum = None if momentum is None else real(name, "momentum", momentum)
+        self.affine, self.track_running_stats = affine, track_running_stats
+        ones, zeros = (fill(self.num_features, dtype) for fill in (np.ones, np.zeros))
+        self.register_parameter("weight", Parameter(ones) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine else None)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", zeros if tracked else None)
+        self.register_buffer("running_var", ones if tracked else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(RunningNorm):
     """One class for all ranks; `ndims` are the numbers of axes that a subclass takes."""
 
     ndims: ClassVar[tuple[int, ...]]
@@ -27,20 +71,7 @@ class _BatchNorm(Module):
         *,
         dtype: Any = np.float32,
     ) -> None:
-        super().__init__()
-        self.num_features = integer(type(self).__name__, "num_features", num_features)
-        self.eps, self.momentum = eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self.register_parameter(
-            "weight", Parameter(np.ones(num_features, dtype)) if affine else None
-        )
-        self.register_parameter(
-            "bias", Parameter(np.zeros(num_features, dtype)) if affine else None
-        )
-        tracked = track_running_stats
-        self.register_buffer("running_mean", np.zeros(num_features, dtype) if tracked else None)
-        self.register_buffer("running_var", np.ones(num_features, dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
         input = operand(type(self).__name__, "input", input)
@@ -66,12 +97,6 @@ class _BatchNorm(Module):
         if counts:  # a batch that was refused is none
             self.num_batches_tracked += 1
         return output
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):

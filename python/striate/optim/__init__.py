@@ -1,4 +1,7 @@
-"""Optimisers and learning-rate schedules, with PyTorch's names, formulas and options."""
+"""Optimisers and learning-rate schedules, with PyTorch's names, formulas and options.
+
+Without PyTorch's `maximize`, `anneal_strategy`, `three_phase` and `last_epoch`.
+"""
 
 from .adam import Adam, AdamW
 from .averaging import AveragedModel, get_ema_avg_fn, update_bn

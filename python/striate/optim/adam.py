@@ -47,7 +47,7 @@ class Adam(Optimizer):
         "exp_avg_sq": np.ndarray,
         "max_exp_avg_sq": np.ndarray,
     }
-    _optional_slots: ClassVar[Mapping[str, str]] = {"max_exp_avg_sq": "amsgrad"}
+    _optional_slots: ClassVar[frozenset[str]] = frozenset({"max_exp_avg_sq"})
     _decoupled = False  # whether weight decay leaves the moments alone
 
     def __init__(
@@ -82,8 +82,8 @@ class Adam(Optimizer):
     ) -> None:
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(value), exp_avg_sq=np.zeros_like(value))
-            if options["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(value)
+        if options["amsgrad"] and "max_exp_avg_sq" not in state:
+            state["max_exp_avg_sq"] = np.zeros_like(value)
         step = state["step"] + 1
         beta1, beta2 = options["betas"]
         _core.adam_update(

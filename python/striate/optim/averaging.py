@@ -10,6 +10,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, Module
+from ..ops.arguments import real
 from .optimizer import Array
 
 Average = Callable[[Array, Array, int], Any]
@@ -21,6 +22,7 @@ def _equal(averaged: Array, current: Array, count: int) -> Any:
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
     """The exponential moving average ``decay * averaged + (1 - decay) * current``."""
+    decay = real("get_ema_avg_fn", "decay", decay)
     if not 0.0 <= decay <= 1.0:
         raise ValueError(f"get_ema_avg_fn: decay must be in [0, 1], got {decay}")
 
@@ -43,7 +45,7 @@ class AveragedModel(Module):
         (Izmailov et al. 2018). See `get_ema_avg_fn`.
     use_buffers : bool
         Whether floating buffers, such as running statistics, are averaged too. Else they are those
-        of the copy: call `update_bn` in the end.
+        of the model at the last update: call `update_bn` in the end.
 
     Attributes
     ----------
@@ -69,23 +71,23 @@ class AveragedModel(Module):
         Raises
         ------
         ValueError
-            A model of other parameters; nothing has changed then.
+            A model of other parameters or buffers; nothing has changed then.
         """
         own, other = dict(self.module.named_parameters()), dict(model.named_parameters())
-        shapes = [{name: p.shape for name, p in members.items()} for members in (own, other)]
-        if shapes[0] != shapes[1]:
-            raise ValueError("AveragedModel: the model has other parameters than the average")
+        kept, buffers = dict(self.module.named_buffers()), dict(model.named_buffers())
+        for kind, mine, given in (("parameters", own, other), ("buffers", kept, buffers)):
+            shapes = [{name: v.shape for name, v in members.items()} for members in (mine, given)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"AveragedModel: the model has other {kind} than the average")
         count = int(self.n_averaged)
         for name, parameter in own.items():
             current = other[name].data
             parameter.assign(self.avg_fn(parameter.data, current, count) if count else current)
-        buffers = dict(model.named_buffers())
-        for name, buffer in self.module.named_buffers():
+        for name, buffer in kept.items():
             current = buffers[name]
             if self.use_buffers and count and buffer.dtype.kind == "f":
                 current = self.avg_fn(buffer, current, count)
-            if self.use_buffers or not count:
-                np.copyto(buffer, current)
+            np.copyto(buffer, current)
         self.n_averaged += 1
 
 
@@ -98,15 +100,22 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
     loader : iterable
         Of batches: inputs, or tuples that begin with them.
     model : Module
-        Its batch norms begin anew, and average all batches equally. Modes are as before in the
-        end.
+        Its batch norms begin anew, and average all batches equally; frozen ones stay as they are.
+        Modes are as before in the end. So are the statistics if the loader is empty, or it or the
+        model raises.
     """
     kinds = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
-    norms = [m for m in model.modules() if isinstance(m, kinds) and m.track_running_stats]
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, kinds) and module.track_running_stats and not module.frozen
+    ]
     if not norms:
         return
     modes = [(module, module.training) for module in model.modules()]
     momenta = [norm.momentum for norm in norms]
+    before = [norm.state_dict() for norm in norms]
+    finished = seen = False
     for norm in norms:
         norm.running_mean[...] = 0
         norm.running_var[...] = 1
@@ -117,8 +126,13 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
         with no_grad():
             for batch in loader:
                 model(batch[0] if isinstance(batch, (tuple, list)) else batch)
+                seen = True
+        finished = True
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, state in zip(norms, momenta, before, strict=True):
             norm.momentum = momentum
+            if not (finished and seen):
+                for name, buffer in norm.named_buffers():
+                    np.copyto(buffer, state[name])
         for module, training in modes:
             module.training = training

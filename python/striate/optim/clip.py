@@ -1,4 +1,7 @@
-"""Gradients that are kept from being too large, in place, between backward and step."""
+"""Gradients that are kept from being too large, between backward and step.
+
+What is changed is `grad` of each parameter: a new array, as others may hold the old one.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,24 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..autograd import Tensor
 from ..nn import Parameter
+from ..ops.arguments import real
 from .optimizer import Array
 
 
-def _gradients(parameters: Parameter | Iterable[Parameter]) -> list[tuple[Parameter, Array]]:
+def _gradients(
+    op: str, parameters: Parameter | Iterable[Parameter]
+) -> list[tuple[Parameter, Array]]:
+    if not isinstance(parameters, Iterable | Parameter):
+        raise TypeError(
+            f"{op}: parameters must be an iterable of Parameter, or one, "
+            f"got {type(parameters).__name__}"
+        )
     members = [parameters] if isinstance(parameters, Parameter) else list(parameters)
+    for parameter in members:
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"{op}: {type(parameter).__name__} is not a Parameter")
     return [(parameter, parameter.grad) for parameter in members if parameter.grad is not None]
 
 
@@ -49,11 +64,13 @@ def clip_grad_norm_(
     ----------
     Pascanu, Mikolov and Bengio 2013.
     """
+    max_norm = real("clip_grad_norm_", "max_norm", max_norm)
+    norm_type = real("clip_grad_norm_", "norm_type", norm_type)
     if not norm_type > 0 or not max_norm > 0:
         raise ValueError(
             f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm}, {norm_type}"
         )
-    members = _gradients(parameters)
+    members = _gradients("clip_grad_norm_", parameters)
     if norm_type == math.inf:
         total = max((float(np.abs(grad).max(initial=0)) for _, grad in members), default=0.0)
         if any(np.isnan(grad).any() for _, grad in members):  # max may pass over them
@@ -83,7 +100,8 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
     ValueError
         A clip_value that is not positive.
     """
+    clip_value = real("clip_grad_value_", "clip_value", clip_value)
     if not clip_value > 0:
         raise ValueError(f"clip_grad_value_: clip_value must be positive, got {clip_value}")
-    for parameter, grad in _gradients(parameters):
+    for parameter, grad in _gradients("clip_grad_value_", parameters):
         parameter.grad = np.asarray(np.clip(grad, -clip_value, clip_value))

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from .optimizer import Optimizer
-from .schedule import Scheduler
+from .schedule import Scheduler, count, rate
 
 
 class DecaySchedule(Scheduler):
@@ -22,21 +22,20 @@ class DecaySchedule(Scheduler):
 
     def factors(self, call: int) -> list[float]:
         """What the first learning rate of each group is multiplied by at a call."""
+        self._take_up_groups()
         return [self._factor(call, base) for base in self.base_lrs]
 
     def _apply(self) -> None:
-        self._set(
-            [b * f for b, f in zip(self.base_lrs, self.factors(self.last_epoch), strict=True)]
-        )
+        factors = self.factors(self.last_epoch)
+        self._set([base * f for base, f in zip(self.base_lrs, factors, strict=True)])
 
 
 class StepLR(DecaySchedule):
     """``lr = lr0 * gamma ** (calls // step_size)``. Source: lectures 000 and 001 (divide by 10)."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
-            raise ValueError(f"StepLR: step_size must be positive, got {step_size}")
-        self.step_size, self.gamma = step_size, gamma
+        self.step_size = count(self, "step_size", step_size)
+        self.gamma = rate(self, "gamma", gamma)
         super().__init__(optimizer)
 
     def _factor(self, call: int, base: float) -> float:
@@ -47,7 +46,8 @@ class MultiStepLR(DecaySchedule):
     """``lr = lr0 * gamma ** (number of milestones reached)``. Source: lectures 000 and 001."""
 
     def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        self.milestones, self.gamma = sorted(int(call) for call in milestones), gamma
+        calls = (count(self, "each milestone", call, least=0) for call in milestones)
+        self.milestones, self.gamma = sorted(calls), rate(self, "gamma", gamma)
         super().__init__(optimizer)
 
     def _factor(self, call: int, base: float) -> float:
@@ -58,7 +58,7 @@ class ExponentialLR(DecaySchedule):
     """``lr = lr0 * gamma ** calls``."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = gamma
+        self.gamma = rate(self, "gamma", gamma)
         super().__init__(optimizer)
 
     def _factor(self, call: int, base: float) -> float:
@@ -90,7 +90,10 @@ class LinearLR(DecaySchedule):
 
 
 class ConstantLR(DecaySchedule):
-    """``lr0 * factor`` for `total_iters` calls, then ``lr0``."""
+    """``lr0 * factor`` for `total_iters` calls, then ``lr0``.
+
+    With ``total_iters=0`` it is ``lr0`` from the start; PyTorch's is ``lr0 * factor`` for good.
+    """
 
     def __init__(
         self, optimizer: Optimizer, factor: float = 1.0 / 3.0, total_iters: int = 5
@@ -113,7 +116,8 @@ def _between(base: float, eta_min: float, done: float) -> float:
 class CosineAnnealingLR(DecaySchedule):
     """Half a cosine from ``lr0`` to `eta_min` in `T_max` calls, and back after them.
 
-    Loshchilov and Hutter 2017, without restarts.
+    Loshchilov and Hutter 2017, without restarts. A first rate of 0 stays 0, as it is multiplied;
+    PyTorch's rises to `eta_min`.
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:

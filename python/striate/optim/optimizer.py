@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..nn import Parameter
+from ..nn import Module, Parameter
+from ..ops.arguments import real
 
 Array = npt.NDArray[Any]
 
 _NOT_NEGATIVE = (
     "lr",
+    "momentum",
     "weight_decay",
     "eps",
     "lr_decay",
     "initial_accumulator_value",
     "alpha",
 )
-_NUMBERS = (*_NOT_NEGATIVE, "momentum", "dampening")
+_NUMBERS = (*_NOT_NEGATIVE, "dampening")
 
 
 class Optimizer:
@@ -43,13 +46,19 @@ class Optimizer:
     # What `_update` may keep for a parameter: int for a count, ndarray for an array like the
     # parameter. None: a subclass that does not say.
     _slots: ClassVar[Mapping[str, type] | None] = None
-    # Slots that there are only with an option that is neither 0 nor False: slot -> option.
-    _optional_slots: ClassVar[Mapping[str, str]] = {}
+    # Slots that only some options need: they may be there or not, as options change between steps.
+    _optional_slots: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
+        name = type(self).__name__
+        if isinstance(params, (Module, Parameter)) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params must be an iterable of Parameter or of dict, "
+                f"got {type(params).__name__}"
+            )
         groups = list(params)
         if not groups:
-            raise ValueError(f"{type(self).__name__}: there are no parameters")
+            raise ValueError(f"{name}: there are no parameters")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         self.defaults = dict(defaults)
@@ -70,10 +79,19 @@ class Optimizer:
             changed then.
         """
         name = type(self).__name__
+        if not isinstance(group, Mapping):
+            raise TypeError(f"{name}: a group must be a dict, got {type(group).__name__}")
         unknown = set(group) - set(self.defaults) - {"params"}
         if unknown:
             raise ValueError(f"{name}: unknown options {sorted(unknown)}")
+        if "params" not in group:
+            raise ValueError(f'{name}: a group must have "params", got {sorted(group)}')
         given = group["params"]
+        if isinstance(given, Module) or not isinstance(given, Iterable | Parameter):
+            raise TypeError(
+                f'{name}: "params" of a group must be an iterable of Parameter, '
+                f"got {type(given).__name__}"
+            )
         members = [given] if isinstance(given, Parameter) else list(given)
         options = {**self.defaults, **{k: v for k, v in group.items() if k != "params"}}
         self._check(**options)
@@ -99,16 +117,13 @@ class Optimizer:
 
     def _check(self, **options: Any) -> None:
         """Raise TypeError for options that are no numbers, ValueError for those out of range."""
+        own = type(self).__name__
         for name in _NUMBERS:
-            if not isinstance(options.get(name, 0.0), Real):
-                raise TypeError(
-                    f"{type(self).__name__}: {name} must be a number, got {options[name]!r}"
-                )
-        for name in _NOT_NEGATIVE:
-            if not options.get(name, 0.0) >= 0.0:
-                raise ValueError(
-                    f"{type(self).__name__}: {name} must not be negative, got {options[name]}"
-                )
+            number = real(own, name, options.get(name, 0.0))
+            if name in _NOT_NEGATIVE and not number >= 0.0:
+                raise ValueError(f"{own}: {name} must not be negative, got {number}")
+            if math.isnan(number):
+                raise ValueError(f"{own}: {name} must not be nan")
 
     def _update(
         self, value: Array, grad: Array, state: dict[str, Any], options: Mapping[str, Any]
@@ -168,19 +183,17 @@ class Optimizer:
             is not one that this optimiser could have; nothing has been changed then.
         """
         name = type(self).__name__
+        missing = sorted({"state", "param_groups"} - set(state_dict))
+        if missing:
+            raise ValueError(f"{name}: the saved state has no {' and no '.join(missing)}")
         states, groups = state_dict["state"], state_dict["param_groups"]
         if len(states) != len(self.state) or len(groups) != len(self.param_groups):
             raise ValueError(
                 f"{name}: the saved state has {len(states)} parameters in {len(groups)} groups, "
                 f"there are {len(self.state)} in {len(self.param_groups)}"
             )
-        options = [
-            saved
-            for group, saved in zip(self.param_groups, groups, strict=True)
-            for _ in group["params"]
-        ]
         for position, (state, parameter) in enumerate(zip(states, self._parameters, strict=True)):
-            self._check_slots(position, state, parameter, options[position])
+            self._check_slots(position, state, parameter)
             for key, value in state.items():
                 if isinstance(value, np.ndarray) and value.shape not in ((), parameter.shape):
                     raise ValueError(
@@ -214,26 +227,17 @@ class Optimizer:
         """Options as `param_groups` has them, from their plain form."""
         return {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
 
-    def _check_slots(
-        self,
-        position: int,
-        state: Mapping[str, Any],
-        parameter: Parameter,
-        options: Mapping[str, Any],
-    ) -> None:
+    def _check_slots(self, position: int, state: Mapping[str, Any], parameter: Parameter) -> None:
         """Raise ValueError unless `_update` could have left `state` behind."""
         if self._slots is None or not state:
             return
         where = f"{type(self).__name__}: saved state of parameter {position}"
-        slots = {
-            key: kind
-            for key, kind in self._slots.items()
-            if key not in self._optional_slots or options.get(self._optional_slots[key])
-        }
-        if set(state) != set(slots):
-            raise ValueError(f"{where} has {sorted(state)}, needed are {sorted(slots)}")
-        for key, kind in slots.items():
-            value = state[key]
+        needed = set(self._slots) - self._optional_slots
+        if not needed <= set(state) <= set(self._slots):
+            also = f", possible {sorted(self._optional_slots)}" if self._optional_slots else ""
+            raise ValueError(f"{where} has {sorted(state)}, needed are {sorted(needed)}{also}")
+        for key, value in state.items():
+            kind = self._slots[key]
             if kind is int:
                 if not isinstance(value, Integral) or value < 0:
                     raise ValueError(f"{where}: {key} must be a count, got {value!r}")

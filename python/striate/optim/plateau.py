@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .optimizer import Optimizer
+from .schedule import OfOptimizer, count, rate
 
 
-class ReduceLROnPlateau:
+class ReduceLROnPlateau(OfOptimizer):
     """Multiply the learning rate by `factor` after `patience` calls without improvement.
 
     As PyTorch's; with factor 0.1 the recipe of AlexNet, VGG and ResNet: "divided by 10 when the
@@ -30,6 +33,7 @@ class ReduceLROnPlateau:
     cooldown : int
         Calls after a reduction in which bad ones are not counted.
     min_lr : float or sequence of float, one a group
+        Groups that the optimiser gets later have it too, if it is the same for all.
     eps : float
         Changes of less are not made.
 
@@ -60,24 +64,33 @@ class ReduceLROnPlateau:
                 "ReduceLROnPlateau: mode must be 'min' or 'max' and threshold_mode 'rel' or 'abs', "
                 f"got {mode!r}, {threshold_mode!r}"
             )
-        if not 0.0 <= factor < 1.0:
+        super().__init__(optimizer)
+        factor = rate(self, "factor", factor)
+        if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: factor must be in [0, 1), got {factor}")
         groups = len(optimizer.param_groups)
-        self.min_lrs = (
-            [float(min_lr)] * groups
-            if isinstance(min_lr, (int, float))
-            else [float(lr) for lr in min_lr]
-        )
+        several = np.iterable(min_lr) and not isinstance(min_lr, (str, bytes))
+        given: Any = min_lr if several else [min_lr] * groups
+        self.min_lrs = [rate(self, "min_lr", lr) for lr in given]
         if len(self.min_lrs) != groups:
             raise ValueError(
                 f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr for {groups} parameter groups"
             )
-        self.optimizer = optimizer
-        self.mode, self.factor, self.patience = mode, factor, patience
-        self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.cooldown, self.eps = cooldown, eps
+        self.mode, self.factor = mode, factor
+        self.patience = count(self, "patience", patience, least=0)
+        self.threshold, self.threshold_mode = rate(self, "threshold", threshold), threshold_mode
+        self.cooldown = count(self, "cooldown", cooldown, least=0)
+        self.eps = rate(self, "eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
+
+    def _take_up_groups(self) -> None:
+        groups = len(self.optimizer.param_groups)
+        if len(self.min_lrs) < groups and len(set(self.min_lrs)) > 1:
+            raise ValueError(
+                f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr for {groups} parameter groups"
+            )
+        self.min_lrs += self.min_lrs[:1] * (groups - len(self.min_lrs))
 
     def _is_better(self, metric: float) -> bool:
         sign = 1.0 if self.mode == "max" else -1.0
@@ -90,6 +103,7 @@ class ReduceLROnPlateau:
     def step(self, metrics: Any) -> None:
         """Report the metric of an epoch: a number, or a Tensor with one element."""
         metric = float(metrics.item() if hasattr(metrics, "item") else metrics)
+        self._take_up_groups()
         self.last_epoch += 1
         if self._is_better(metric):
             self.best, self.num_bad_epochs = metric, 0
@@ -104,25 +118,3 @@ class ReduceLROnPlateau:
                 if group["lr"] - lowered > self.eps:
                     group["lr"] = lowered
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
-
-    def get_last_lr(self) -> list[float]:
-        """The learning rate of each group."""
-        return [group["lr"] for group in self.optimizer.param_groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Numbers, words and lists of numbers."""
-        return {
-            name: list(value) if isinstance(value, list) else value
-            for name, value in self.__dict__.items()
-            if name != "optimizer"
-        }
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take up what `state_dict` returned; the learning rates come with the optimiser's."""
-        own = set(self.state_dict())
-        if set(state_dict) != own:
-            raise ValueError(
-                f"ReduceLROnPlateau: the saved state has {sorted(state_dict)}, "
-                f"needed are {sorted(own)}"
-            )
-        self.__dict__.update(state_dict)

@@ -90,7 +90,7 @@ class RMSprop(Optimizer):
     TypeError
         What should be a number is none.
     ValueError
-        Negative numbers.
+        Negative numbers; alpha above 1.
 
     References
     ----------
@@ -102,10 +102,7 @@ class RMSprop(Optimizer):
         "grad_avg": np.ndarray,
         "momentum_buffer": np.ndarray,
     }
-    _optional_slots: ClassVar[Mapping[str, str]] = {
-        "grad_avg": "centered",
-        "momentum_buffer": "momentum",
-    }
+    _optional_slots: ClassVar[frozenset[str]] = frozenset({"grad_avg", "momentum_buffer"})
 
     def __init__(
         self,
@@ -129,8 +126,8 @@ class RMSprop(Optimizer):
 
     def _check(self, **options: Any) -> None:
         super()._check(**options)
-        if not options["momentum"] >= 0.0:
-            raise ValueError(f"RMSprop: momentum must not be negative, got {options['momentum']}")
+        if options["alpha"] > 1.0:
+            raise ValueError(f"RMSprop: alpha must be in [0, 1], got {options['alpha']}")
 
     def _update(
         self, value: Array, grad: Array, state: dict[str, Any], options: Mapping[str, Any]

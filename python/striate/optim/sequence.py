@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from .decay import DecaySchedule
 from .optimizer import Optimizer
-from .schedule import Scheduler
+from .schedule import Scheduler, count
 
 
 class _Composite(Scheduler):
@@ -31,9 +32,10 @@ class _Composite(Scheduler):
         self._apply()
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
-        return state
+        self._take_up_groups()
+        plain = {k: v for k, v in self.__dict__.items() if k not in ("optimizer", "_schedulers")}
+        states = [scheduler.state_dict() for scheduler in self._schedulers]
+        return {**copy.deepcopy(plain), "_schedulers": states}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         schedulers = self._schedulers
@@ -43,10 +45,16 @@ class _Composite(Scheduler):
                 f"{type(self).__name__}: the saved state has {len(saved)} schedulers, "
                 f"there are {len(schedulers)}"
             )
-        super().load_state_dict(state_dict)
+        before = [scheduler.state_dict() for scheduler in schedulers]
+        try:
+            for scheduler, state in zip(schedulers, saved, strict=True):
+                scheduler.load_state_dict(state)
+            super().load_state_dict(state_dict)
+        except ValueError:
+            for scheduler, state in zip(schedulers, before, strict=True):
+                scheduler.load_state_dict(state)
+            raise
         self._schedulers = schedulers
-        for scheduler, state in zip(schedulers, saved, strict=True):
-            scheduler.load_state_dict(state)
 
 
 class SequentialLR(_Composite):
@@ -70,7 +78,7 @@ class SequentialLR(_Composite):
         schedulers: Sequence[DecaySchedule],
         milestones: Sequence[int],
     ) -> None:
-        self.milestones = [int(call) for call in milestones]
+        self.milestones = [count(self, "each milestone", call) for call in milestones]
         increasing = all(
             a < b for a, b in zip([0, *self.milestones], self.milestones, strict=False)
         )

@@ -38,6 +38,7 @@ class SGD(Optimizer):
     """
 
     _slots: ClassVar[Mapping[str, type]] = {"momentum_buffer": np.ndarray}
+    _optional_slots: ClassVar[frozenset[str]] = frozenset(_slots)
 
     def __init__(
         self,
@@ -59,8 +60,6 @@ class SGD(Optimizer):
 
     def _check(self, **options: Any) -> None:
         super()._check(**options)
-        if not options["momentum"] >= 0.0:
-            raise ValueError(f"SGD: momentum must not be negative, got {options['momentum']}")
         if options["nesterov"] and (options["momentum"] == 0.0 or options["dampening"] != 0.0):
             raise ValueError("SGD: nesterov needs a momentum, and no dampening")
 
