@@ -97,7 +97,7 @@ def _our_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
     if not back:
         return lambda: op.ours(*of)
     inputs = [Tensor(array, requires_grad=True) for array in of]
-    direction = np.ones_like(op.ours(*of))
+    direction = _drawn((op.ours(*of).shape,))[0]
 
     def call() -> Any:
         result = op.ours(*inputs)
@@ -114,7 +114,7 @@ def _their_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
         return lambda: op.theirs(*inputs)
     for tensor in inputs:
         tensor.requires_grad_()
-    direction = torch.ones_like(op.theirs(*inputs))
+    direction = torch.from_numpy(_drawn((tuple(op.theirs(*inputs).shape),))[0])
 
     def call() -> Any:
         with torch.enable_grad():
