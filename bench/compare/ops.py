@@ -63,8 +63,8 @@ def rows(op: Op) -> Iterator[str]:
                 _in_format(array, layout if i == 0 else "nchw")
                 for i, array in enumerate(_drawn(op.shapes))
             ]
-            calls[f"striate {layout}"] = _our_call(op, of, back)
-            calls[f"pytorch {layout}"] = _their_call(op, of, back)
+            calls[f"striate {layout}"] = _our_call(op, of, back, layout)
+            calls[f"pytorch {layout}"] = _their_call(op, of, back, layout)
         answers = {name: np.asarray(call()) for name, call in calls.items()}
         for layout in formats:
             error = difference(answers[f"striate {layout}"], answers["pytorch nchw"])
@@ -91,13 +91,18 @@ def _in_format(array: np.ndarray, layout: str) -> np.ndarray:
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 1, -1)), -1, 1)
 
 
-def _our_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
+def _direction(shape: tuple[int, ...], layout: str) -> np.ndarray:
+    """Another one than the input, along which a norm has no slope."""
+    return _in_format(_drawn((shape,), 1)[0], layout)
+
+
+def _our_call(op: Op, of: list[np.ndarray], back: bool, layout: str) -> Callable[[], Any]:
     from striate import Tensor, grad
 
     if not back:
         return lambda: op.ours(*of)
     inputs = [Tensor(array, requires_grad=True) for array in of]
-    direction = _drawn((op.ours(*of).shape,), 1)[0]  # along the input a norm has no slope
+    direction = _direction(op.ours(*of).shape, layout)
 
     def call() -> Any:
         result = op.ours(*inputs)
@@ -106,7 +111,7 @@ def _our_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
     return call
 
 
-def _their_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
+def _their_call(op: Op, of: list[np.ndarray], back: bool, layout: str) -> Callable[[], Any]:
     import torch
 
     inputs = [torch.from_numpy(array) for array in of]
@@ -114,7 +119,7 @@ def _their_call(op: Op, of: list[np.ndarray], back: bool) -> Callable[[], Any]:
         return lambda: op.theirs(*inputs)
     for tensor in inputs:
         tensor.requires_grad_()
-    direction = torch.from_numpy(_drawn((tuple(op.theirs(*inputs).shape),), 1)[0])
+    direction = torch.from_numpy(_direction(tuple(op.theirs(*inputs).shape), layout))
 
     def call() -> Any:
         with torch.enable_grad():
