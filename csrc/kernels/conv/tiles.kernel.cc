@@ -1,8 +1,8 @@
-// The body of direct convolution: pack, multiply, store. See conv.h for layouts.
+// The body of direct convolution around the register tile of product.h: pack, store; and the tile of many small groups,
+// one in each lane. See conv.h for layouts.
 //
-// The register tile is `rows x vectors` accumulators. Rows take plain addresses of their own, so a tile
-// may cross the end of an image row and taps may be anywhere. Two vectors a row mean that each broadcast
-// feeds two multiply-adds; the sizes keep accumulators, one set of weights and a broadcast in registers:
+// That tile is `rows x vectors` accumulators. Rows take plain addresses of their own, so a tile may cross the end of an
+// image row and taps may be anywhere. The sizes keep accumulators, weights and a slab vector in registers:
 //     16 registers: 6 x 2 + 2 + 1      32 registers: 9 x 2 + 2 + 1
 // (With 32 registers more would fit, but ten row addresses and the counters are all the address registers
 // that x86-64 has; an eleventh is spilled into the loop.)
@@ -20,7 +20,7 @@ using conv::TileArgs;
 
 constexpr int kVectors = 2;
 template <class T>
-constexpr int kBlock = kVectors * kLanes<T>;  // output channels in a lane block
+constexpr int kBlock = kVectors * kLanes<T>;  // groups in a lane block
 
 // Rows of the register tile for blocks of 1 and of 2 vectors. At least eight independent sums hide the
 // latency of the multiply-add.
@@ -28,25 +28,9 @@ constexpr int rows_of(int vectors) {
   return STRIATE_REGISTERS < 32 && vectors == 2 ? 6 : 9;
 }
 
-// What a lane is: an output channel, to which a slab element is broadcast, or a group, with a slab element of
-// its own.
-enum class Lane { channel, group };
-
-template <Lane lane, class T>
-STRIATE_INLINE native<T> slab_value(const T* at, int vector) {
-  if constexpr (lane == Lane::channel)
-    return broadcast<native<T>>(*at);
-  else
-    return load<native<T>>(at + vector * kLanes<T>);
-}
-
-// Slab elements of one channel and pixel.
-template <Lane lane, class T>
-constexpr int kElement = lane == Lane::channel ? 1 : kBlock<T>;
-
 // ---- multiply ---------------------------------------------------------------------------------------
 
-template <Lane lane, class T, int Rows, int Vectors>
+template <class T, int Rows, int Vectors>
 void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* weight, T* acc) {
   using V = native<T>;
   V sum[Rows][Vectors];
@@ -69,7 +53,7 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
       for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
         for (int v = 0; v < Vectors; ++v)
-          sum[r][v] += slab_value<lane>(row[r] + i * kElement<lane, T>, v) * w[v];
+          sum[r][v] += load<V>(row[r] + i * kBlock<T> + v * kLanes<T>) * w[v];
       }
       weight += kBlock<T>;
     }
@@ -81,32 +65,32 @@ void forward_rows(const TileArgs<T>& a, const int32_t* pixel_offset, const T* we
 }
 
 // Calls the instance for `rows`, known only at run time, out of 1 ... Rows.
-template <Lane lane, class T, int Rows, int Vectors>
+template <class T, int Rows, int Vectors>
 STRIATE_INLINE void forward_dispatch(int rows, const TileArgs<T>& a, const int32_t* pixel_offset,
                                      const T* weight, T* acc) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return forward_rows<lane, T, Rows, Vectors>(a, pixel_offset, weight, acc);
-    forward_dispatch<lane, T, Rows - 1, Vectors>(rows, a, pixel_offset, weight, acc);
+    if (rows == Rows) return forward_rows<T, Rows, Vectors>(a, pixel_offset, weight, acc);
+    forward_dispatch<T, Rows - 1, Vectors>(rows, a, pixel_offset, weight, acc);
   }
 }
 
-template <Lane lane, class T, int Vectors>
+template <class T, int Vectors>
 void forward_block(const TileArgs<T>& a, const T* weight, T* acc) {
   even_pieces(a.pixels, rows_of(Vectors), [&](int begin, int size) {
-    forward_dispatch<lane, T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
+    forward_dispatch<T, rows_of(Vectors), Vectors>(size, a, a.pixel_offset + begin, weight,
                                                    acc + static_cast<int64_t>(begin) * kBlock<T>);
   });
 }
 
-template <Lane lane, class T>
+template <class T>
 void tile(const TileArgs<T>& a) noexcept {
   for (int b = 0; b < a.lane_blocks; ++b) {
     const T* weight = a.weight + b * a.weight_block_stride;
     T* acc = a.acc + b * a.acc_block_stride;
     if (b == a.lane_blocks - 1 && a.last_block_channels <= kLanes<T>)
-      forward_block<lane, T, 1>(a, weight, acc);
+      forward_block<T, 1>(a, weight, acc);
     else
-      forward_block<lane, T, kVectors>(a, weight, acc);
+      forward_block<T, kVectors>(a, weight, acc);
   }
 }
 
@@ -267,7 +251,7 @@ constexpr conv::Kernel<T> kernel() {
           pack<T>,
           pack_weight<T>,
           store<T>,
-          tile<Lane::group, T>};
+          tile<T>};
 }
 
 }  // namespace
