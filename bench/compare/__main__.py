@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
     ops.add_argument("names", nargs="*", help="beginnings of their names (all)")
     _common(ops)
 
+    errors = commands.add_parser("errors", help="rounding errors of convolutions beside PyTorch's")
+    errors.add_argument("--case", action="append", help="one problem, instead of a list of layers")
+    errors.add_argument("--dir", default=",".join(cases.DIRECTIONS), help="FWD,BWD_D,BWD_W")
+    errors.add_argument("--layout", default="nchw,nhwc", help="of both sides' arrays")
+    errors.add_argument("--all", action="store_true", help="every row, not those past the limit")
+    _common(errors)
+
     epoch = commands.add_parser("epoch", help="training a network, a batch each in turn")
     epoch.add_argument("--batches", type=int, default=200, help="how many (default: %(default)s)")
     _common(epoch)
@@ -102,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
             "denormals": _denormals,
             "packed": _packed,
             "epoch": _epoch,
+            "errors": _errors,
             "ops": _ops,
         }[options.command]
         return command(options, shlex.join(words))
@@ -217,6 +225,23 @@ def _packed(options: argparse.Namespace, words: str) -> int:
     from . import packed
 
     print(packed.report(options.threads))
+    return 0
+
+
+def _errors(options: argparse.Namespace, words: str) -> int:
+    machine.prepare(options.isa)
+    from . import arrays, errors
+
+    texts = options.case
+    found = list(
+        errors.rows(
+            [cases.parse_problem(text) for text in texts] if texts else errors.default_problems(),
+            _listed("dir", options.dir, cases.DIRECTIONS),
+            _listed("layout", options.layout, arrays.LAYOUTS),
+            options.threads,
+        )
+    )
+    print(errors.report(found, options.all))
     return 0
 
 

@@ -20,8 +20,8 @@ _ALIGN = 64  # what PyTorch's allocator gives
 class Operands:
     """Arrays of one memory format; `x`, `w`, `dy` as the direction needs them, made when asked."""
 
-    def __init__(self, problem: Problem, layout: str) -> None:
-        self.problem, self.layout = problem, layout
+    def __init__(self, problem: Problem, layout: str, draw: int = 0) -> None:
+        self.problem, self.layout, self.draw = problem, layout, draw
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
         """Aligned memory in this memory format."""
@@ -33,7 +33,7 @@ class Operands:
 
     def filled(self, shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
         """The same values in either format."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(3 * self.draw + seed)
         count = prod(shape)
         # Normal numbers take longer to draw than most layers to compute: repeat a block of them.
         values = np.resize(rng.standard_normal(min(count, 999_983), np.float32), count)

@@ -65,6 +65,7 @@ struct WinogradProductArgs {
   int64_t v_tile = 0;
   int tiles;
   int k;
+  int chain;  // so many are summed one by one; then these sums are, which rounds less
   const T* u;
   int64_t u_block = 0;
   int channels;  // lanes of all blocks that are of use

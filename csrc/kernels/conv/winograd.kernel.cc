@@ -104,14 +104,10 @@ void weight(const WinogradWeightArgs<float>& a) noexcept {
 
 // ---- M = V U -----------------------------------------------------------------------------------------
 
+// `total` has room for one register tile.
 template <int Rows, int Vectors>
-void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
-  V sum[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j)
-      sum[r][j] = V{};
+void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m,
+                                   float* total) {
   const float* row[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
@@ -121,43 +117,67 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors * kVector; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
   const float* next = v + Rows * a.v_tile;
+  const int64_t m_tile = a.m_tile;
+  const int depth = a.k, chain = a.chain;
+  const bool accumulate = a.accumulate;
+  for (int k = 0;;) {
+    const int first = k, end = smaller(k + chain, depth);
+    V sum[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+      for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
 #pragma GCC unroll 4
-  for (int k = 0; k < a.k; ++k) {
-    __builtin_prefetch(next + k * Rows);
-    V w[Vectors];
+    for (; k < end; ++k) {
+      __builtin_prefetch(next + k * Rows);
+      V w[Vectors];
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j) w[j] = load<V>(u + j * kVector);
+      for (int j = 0; j < Vectors; ++j) w[j] = load<V>(u + j * kVector);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const V value = broadcast<V>(row[r][k]);
+      for (int r = 0; r < Rows; ++r) {
+        const V value = broadcast<V>(row[r][k]);
 #pragma GCC unroll 2
-      for (int j = 0; j < Vectors; ++j) sum[r][j] += value * w[j];
+        for (int j = 0; j < Vectors; ++j) sum[r][j] += value * w[j];
+      }
+      u += kBlock;
     }
-    u += kBlock;
+    if (first > 0)
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+        for (int j = 0; j < Vectors; ++j) sum[r][j] += load<V>(total + (r * Vectors + j) * kVector);
+    if (end == depth) {
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+        for (int j = 0; j < Vectors; ++j) {
+          float* to = m + r * m_tile + j * kVector;
+          store(to, accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+        }
+      return;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+      for (int j = 0; j < Vectors; ++j) store(total + (r * Vectors + j) * kVector, sum[r][j]);
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j) {
-      float* to = m + r * a.m_tile + j * kVector;
-      // Short sums added to each other round less than one long sum.
-      store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
-    }
 }
 
 template <int Rows, int Vectors>
 STRIATE_INLINE void product_dispatch(int rows, const WinogradProductArgs<float>& a, const float* v,
-                                     const float* u, float* m) {
+                                     const float* u, float* m, float* total) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return product_rows<Rows, Vectors>(a, v, u, m);
-    product_dispatch<Rows - 1, Vectors>(rows, a, v, u, m);
+    if (rows == Rows) return product_rows<Rows, Vectors>(a, v, u, m, total);
+    product_dispatch<Rows - 1, Vectors>(rows, a, v, u, m, total);
   }
 }
 
 template <int Vectors>
 void product_block(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
-  even_pieces(a.tiles, Vectors == 1 ? 9 : kRows, [&](int begin, int rows) {
-    product_dispatch<Vectors == 1 ? 9 : kRows, Vectors>(rows, a, v + begin * a.v_tile, u, m + begin * a.m_tile);
+  constexpr int most = Vectors == 1 ? 9 : kRows;
+  alignas(64) float total[most * Vectors * kVector];
+  even_pieces(a.tiles, most, [&](int begin, int rows) {
+    product_dispatch<most, Vectors>(rows, a, v + begin * a.v_tile, u, m + begin * a.m_tile, total);
   });
 }
 

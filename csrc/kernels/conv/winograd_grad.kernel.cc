@@ -74,8 +74,9 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
   const int64_t v_tile = a.v_tile;
+  const bool accumulate = a.accumulate;
 #pragma GCC unroll 4
-  for (int t = 0; t < a.tiles; ++t) {
+  for (int t = 0, tiles = a.tiles; t < tiles; ++t) {
     V lanes[Vectors];
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors; ++j) lanes[j] = load<V>(p + j * kVector);
@@ -94,7 +95,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
     for (int j = 0; j < Vectors; ++j) {
       float* to = du + r * kBlock + j * kVector;
       // Short sums added to each other round less than one long sum.
-      store(to, a.accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+      store(to, accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
     }
 }
 
