@@ -71,7 +71,19 @@ std::string winograd_decline(const ConvRequest& r, std::initializer_list<int64_t
 }
 std::string winograd4_decline(const ConvRequest& r) { return winograd_decline(r, {3}); }
 std::string winograd3_decline(const ConvRequest& r) { return winograd_decline(r, {4}); }
-std::string winograd2_decline(const ConvRequest& r) { return winograd_decline(r, {3, 5}); }
+
+// The transforms of 5 x 5 taps magnify rounding; where a gradient sums over few tiles, direct sums hardly round. oneDNN's
+// do so least with AVX-512, whose registers hold more of them.
+std::string winograd2_decline(const ConvRequest& r) {
+  if (std::string reason = winograd_decline(r, {3, 5}); !reason.empty()) return reason;
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  const int64_t tiles = p.n * d.out * ceil_div(h.out, 2) * ceil_div(w.out, 2);
+  const int64_t least = r.machine.registers > 16 ? 256 : 32;
+  if (r.direction == ConvDirection::weight_grad && h.kernel == 5 && tiles < least)
+    return concat("rounds too much: a gradient of 5 x 5 taps from ", tiles, " tiles");
+  return {};
+}
 
 std::string phases_decline(const ConvRequest& r) { return polyphase_decline(r.problem); }
 double phases_cost(const ConvRequest& r);

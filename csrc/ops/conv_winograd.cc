@@ -19,12 +19,14 @@ using conv::WinogradForm;
 constexpr int64_t kDepth = 128;  // channels summed in one go: their weights stay in L1
 constexpr int64_t kPad = 16;     // between points: power-of-two strides thrash L1
 
-// Channels summed one by one, then sum by sum. Short sums round less, at a few per cent of the time: these keep the
-// error within four times that of oneDNN's direct kernels, which sum in pieces of 8 or 16 channels in places.
-int64_t chain_of(const conv::WinogradKernel& kernel, WinogradForm form, int64_t channels) {
+// Channels summed one by one, then sum by sum. Short sums round less, at a few per cent of the time. These keep the
+// error within four times that of oneDNN's direct kernels, which sum 8 or 16 channels at a time with AVX-512, and with
+// AVX2 in the gradients of contiguous inputs; there its error grows with the channels faster than this one.
+int64_t chain_of(const Correlation<float>& c, WinogradForm form, const conv::WinogradKernel& kernel) {
   if (kernel.lanes > 16) return 16;
-  if (form != WinogradForm::f4r3) return kDepth;
-  return channels <= 64 ? 16 : 32;
+  const bool gradient = c.weight_tap[2] < 0;  // walks the kernel backwards
+  if (form != WinogradForm::f4r3 || !gradient || c.ic <= 32) return kDepth;
+  return c.ic <= 96 ? 16 : c.ic <= 192 ? 32 : 64;
 }
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
@@ -51,7 +53,7 @@ class Convolution {
       }
     }
     depth_ = round_up(even_piece(c.ic, kDepth), kernel.lanes / 2);
-    chain_ = static_cast<int>(chain_of(kernel, form, c.ic));
+    chain_ = static_cast<int>(chain_of(c, form, kernel));
     v_tile_ = depth_ + (b_.group ? 0 : kPad);
     v_depth_ = b_.tiles_in_block() * v_tile_;
     v_point_ = ceil_div(c.ic, depth_) * v_depth_ + kPad;

@@ -14,6 +14,7 @@ constexpr int64_t kProductTiles = 64, kProductTilesOfFew = 24;
 constexpr int64_t kFewTiles = 400;
 constexpr int64_t kSlabBytes = 160 * 1024;
 constexpr int64_t kWindowTiles = 48;
+constexpr int64_t kFewWindows = 8;
 constexpr int64_t kLongestStrip = 16;        // tiles in a row of a window
 constexpr int64_t kWideForInPlace = 6;       // tiles in a row of the image
 constexpr int64_t kSliceChannels = 16;
@@ -62,6 +63,9 @@ void WinogradGradSteps::cut_tiles(int64_t outputs) {
   const bool in_place = x_.stride[kC] == 1 && t_.plane_cols >= kWideForInPlace;
   t_.rows = in_place ? 1 : t_.plane_rows;
   while (t_.rows > 1 && (bytes(t_.rows) > kSlabBytes || t_.window_tiles() > kWindowTiles))
+    t_.rows = ceil_div(t_.rows, 2);
+  // Two threads share few windows evenly only where these are small.
+  while (t_.rows > 1 && p_.n * ceil_div(t_.plane_rows, t_.rows) < kFewWindows && t_.plane_rows >= kFewWindows)
     t_.rows = ceil_div(t_.rows, 2);
   t_.rows = even_piece(t_.plane_rows, t_.rows);
   t_.grid = tile_grid(axes_, t_.rows * outputs, t_.cols * outputs);
