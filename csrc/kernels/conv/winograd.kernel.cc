@@ -104,22 +104,74 @@ void weight(const WinogradWeightArgs<float>& a) noexcept {
 
 // ---- M = V U -----------------------------------------------------------------------------------------
 
-// `total` has room for one register tile.
+// The products go to lines that other points have pushed out of L1.
 template <int Rows, int Vectors>
-void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m,
-                                   float* total) {
-  const float* row[Rows];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
-  // The products go to lines that other points have pushed out of L1; and the next rows follow these.
+STRIATE_INLINE void fetch_products(float* m, int64_t m_tile) {
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors * kVector; j += 16) __builtin_prefetch(m + r * a.m_tile + j, 1);
-  const float* next = v + Rows * a.v_tile;
+    for (int j = 0; j < Vectors * kVector; j += 16) __builtin_prefetch(m + r * m_tile + j, 1);
+}
+
+// sum[r][j] += v[r][k] * u[k][j], and the next rows are fetched.
+template <int Rows, int Vectors>
+STRIATE_INLINE void product_step(const float* const (&row)[Rows], const float* next, int k, const float* u,
+                                 V (&sum)[Rows][Vectors]) {
+  __builtin_prefetch(next + k * Rows);
+  V w[Vectors];
+#pragma GCC unroll 2
+  for (int j = 0; j < Vectors; ++j) w[j] = load<V>(u + j * kVector);
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const V value = broadcast<V>(row[r][k]);
+#pragma GCC unroll 2
+    for (int j = 0; j < Vectors; ++j) sum[r][j] += value * w[j];
+  }
+}
+
+template <int Rows, int Vectors>
+STRIATE_INLINE void store_products(float* m, int64_t m_tile, bool accumulate, const V (&sum)[Rows][Vectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Vectors; ++j) {
+      float* to = m + r * m_tile + j * kVector;
+      store(to, accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
+    }
+}
+
+// Bounds and strides that a store might change are kept in variables, here and in the next: 3 - 9 % of the time.
+template <int Rows, int Vectors>
+void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
+  const int depth = a.k;
   const int64_t m_tile = a.m_tile;
-  const int depth = a.k, chain = a.chain;
   const bool accumulate = a.accumulate;
+  const float* row[Rows];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
+  fetch_products<Rows, Vectors>(m, m_tile);
+  V sum[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
+  const float* next = v + Rows * a.v_tile;
+#pragma GCC unroll 4
+  for (int k = 0; k < depth; ++k, u += kBlock) product_step(row, next, k, u, sum);
+  store_products(m, m_tile, accumulate, sum);
+}
+
+// The same in chains. `total` has room for the sums of a register tile.
+template <int Rows, int Vectors>
+void product_chains(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m, float* total) {
+  const int depth = a.k, chain = a.chain;
+  const int64_t m_tile = a.m_tile;
+  const bool accumulate = a.accumulate;
+  const float* row[Rows];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
+  fetch_products<Rows, Vectors>(m, m_tile);
+  const float* next = v + Rows * a.v_tile;
   for (int k = 0;;) {
     const int first = k, end = smaller(k + chain, depth);
     V sum[Rows][Vectors];
@@ -127,35 +179,14 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
       for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
-#pragma GCC unroll 4
-    for (; k < end; ++k) {
-      __builtin_prefetch(next + k * Rows);
-      V w[Vectors];
 #pragma GCC unroll 2
-      for (int j = 0; j < Vectors; ++j) w[j] = load<V>(u + j * kVector);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const V value = broadcast<V>(row[r][k]);
-#pragma GCC unroll 2
-        for (int j = 0; j < Vectors; ++j) sum[r][j] += value * w[j];
-      }
-      u += kBlock;
-    }
+    for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
     if (first > 0)
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
         for (int j = 0; j < Vectors; ++j) sum[r][j] += load<V>(total + (r * Vectors + j) * kVector);
-    if (end == depth) {
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-        for (int j = 0; j < Vectors; ++j) {
-          float* to = m + r * m_tile + j * kVector;
-          store(to, accumulate ? load<V>(to) + sum[r][j] : sum[r][j]);
-        }
-      return;
-    }
+    if (end == depth) return store_products(m, m_tile, accumulate, sum);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
@@ -163,22 +194,42 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
   }
 }
 
-template <int Rows, int Vectors>
-STRIATE_INLINE void product_dispatch(int rows, const WinogradProductArgs<float>& a, const float* v,
-                                     const float* u, float* m, float* total) {
+// Body<rows>() for as many rows as there are.
+template <int Rows, class Body>
+STRIATE_INLINE void for_rows(int rows, Body body) {
   if constexpr (Rows > 0) {
-    if (rows == Rows) return product_rows<Rows, Vectors>(a, v, u, m, total);
-    product_dispatch<Rows - 1, Vectors>(rows, a, v, u, m, total);
+    if (rows == Rows) return body.template operator()<Rows>();
+    for_rows<Rows - 1>(rows, body);
   }
 }
 
-template <int Vectors>
 void product_block(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
-  constexpr int most = Vectors == 1 ? 9 : kRows;
-  alignas(64) float total[most * Vectors * kVector];
-  even_pieces(a.tiles, most, [&](int begin, int rows) {
-    product_dispatch<most, Vectors>(rows, a, v + begin * a.v_tile, u, m + begin * a.m_tile, total);
+  alignas(64) float total[kRows * kBlock];
+  even_pieces(a.tiles, kRows, [&](int begin, int rows) {
+    const float* from = v + begin * a.v_tile;
+    float* to = m + begin * a.m_tile;
+    for_rows<kRows>(rows, [&]<int Rows>() {
+      if (a.k > a.chain)
+        product_chains<Rows, kVectors>(a, from, u, to, total);
+      else
+        product_rows<Rows, kVectors>(a, from, u, to);
+    });
   });
+}
+
+// The last channels, where one vector holds them. That is seldom: chains are added where the products lie.
+void product_vector(WinogradProductArgs<float> a, const float* v, const float* u, float* m) {
+  constexpr int most = 9;
+  for (int left = a.k; left > 0; left -= a.chain, a.accumulate = true) {
+    a.k = smaller(left, a.chain);
+    even_pieces(a.tiles, most, [&](int begin, int rows) {
+      for_rows<most>(rows, [&]<int Rows>() {
+        product_rows<Rows, 1>(a, v + begin * a.v_tile, u, m + begin * a.m_tile);
+      });
+    });
+    v += a.k;
+    u += static_cast<int64_t>(a.k) * kBlock;
+  }
 }
 
 void product(const WinogradProductArgs<float>& a) noexcept {
@@ -188,9 +239,9 @@ void product(const WinogradProductArgs<float>& a) noexcept {
     float* m = a.m + point * a.m_point;
     for (int lane = 0; lane < a.channels; lane += kBlock, u += a.u_block) {
       if (a.channels - lane > kVector)
-        product_block<kVectors>(a, v, u, m + lane);
+        product_block(a, v, u, m + lane);
       else
-        product_block<1>(a, v, u, m + lane);
+        product_vector(a, v, u, m + lane);
     }
   }
 }
