@@ -23,7 +23,7 @@ constexpr int64_t kPad = 16;     // between points: power-of-two strides thrash 
 // error within four times that of oneDNN's direct kernels, which sum 8 or 16 channels at a time with AVX-512, and with
 // AVX2 in the gradients of contiguous inputs; there its error grows with the channels faster than this one.
 int64_t chain_of(const Correlation<float>& c, WinogradForm form, const conv::WinogradKernel& kernel) {
-  if (kernel.lanes > 16) return 16;
+  if (kernel.lanes > 16) return form == WinogradForm::f4r3 ? 16 : 32;
   const bool gradient = c.weight_tap[2] < 0;  // walks the kernel backwards
   if (form != WinogradForm::f4r3 || !gradient || c.ic <= 32) return kDepth;
   return c.ic <= 96 ? 16 : c.ic <= 192 ? 32 : 64;

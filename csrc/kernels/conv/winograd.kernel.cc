@@ -141,7 +141,7 @@ STRIATE_INLINE void store_products(float* m, int64_t m_tile, bool accumulate, co
 }
 
 // Bounds and strides that a store might change are kept in variables, here and in the next: 3 - 9 % of the time.
-template <int Rows, int Vectors>
+template <int Rows>
 void product_rows(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
   const int depth = a.k;
   const int64_t m_tile = a.m_tile;
@@ -149,12 +149,12 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
   const float* row[Rows];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) row[r] = v + r * a.v_tile;
-  fetch_products<Rows, Vectors>(m, m_tile);
-  V sum[Rows][Vectors];
+  fetch_products<Rows, kVectors>(m, m_tile);
+  V sum[Rows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
+    for (int j = 0; j < kVectors; ++j) sum[r][j] = V{};
   const float* next = v + Rows * a.v_tile;
 #pragma GCC unroll 4
   for (int k = 0; k < depth; ++k, u += kBlock) product_step(row, next, k, u, sum);
@@ -179,8 +179,12 @@ void product_chains(const WinogradProductArgs<float>& a, const float* v, const f
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
       for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
-#pragma GCC unroll 2
-    for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
+    if constexpr (Vectors == 1) {  // seldom: small code
+      for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
+    } else {
+#pragma GCC unroll 4
+      for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
+    }
     if (first > 0)
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r)
@@ -203,33 +207,19 @@ STRIATE_INLINE void for_rows(int rows, Body body) {
   }
 }
 
+template <int Vectors>
 void product_block(const WinogradProductArgs<float>& a, const float* v, const float* u, float* m) {
-  alignas(64) float total[kRows * kBlock];
-  even_pieces(a.tiles, kRows, [&](int begin, int rows) {
+  constexpr int most = Vectors == 1 ? 9 : kRows;
+  alignas(64) float total[most * Vectors * kVector];
+  even_pieces(a.tiles, most, [&](int begin, int rows) {
     const float* from = v + begin * a.v_tile;
     float* to = m + begin * a.m_tile;
-    for_rows<kRows>(rows, [&]<int Rows>() {
-      if (a.k > a.chain)
-        product_chains<Rows, kVectors>(a, from, u, to, total);
-      else
-        product_rows<Rows, kVectors>(a, from, u, to);
+    for_rows<most>(rows, [&]<int Rows>() {
+      if constexpr (Vectors > 1)
+        if (a.k <= a.chain) return product_rows<Rows>(a, from, u, to);
+      product_chains<Rows, Vectors>(a, from, u, to, total);
     });
   });
-}
-
-// The last channels, where one vector holds them. That is seldom: chains are added where the products lie.
-void product_vector(WinogradProductArgs<float> a, const float* v, const float* u, float* m) {
-  constexpr int most = 9;
-  for (int left = a.k; left > 0; left -= a.chain, a.accumulate = true) {
-    a.k = smaller(left, a.chain);
-    even_pieces(a.tiles, most, [&](int begin, int rows) {
-      for_rows<most>(rows, [&]<int Rows>() {
-        product_rows<Rows, 1>(a, v + begin * a.v_tile, u, m + begin * a.m_tile);
-      });
-    });
-    v += a.k;
-    u += static_cast<int64_t>(a.k) * kBlock;
-  }
 }
 
 void product(const WinogradProductArgs<float>& a) noexcept {
@@ -239,9 +229,9 @@ void product(const WinogradProductArgs<float>& a) noexcept {
     float* m = a.m + point * a.m_point;
     for (int lane = 0; lane < a.channels; lane += kBlock, u += a.u_block) {
       if (a.channels - lane > kVector)
-        product_block(a, v, u, m + lane);
+        product_block<kVectors>(a, v, u, m + lane);
       else
-        product_vector(a, v, u, m + lane);
+        product_block<1>(a, v, u, m + lane);
     }
   }
 }

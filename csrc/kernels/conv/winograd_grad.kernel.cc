@@ -75,8 +75,7 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
     for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
   const int64_t v_tile = a.v_tile;
   const bool accumulate = a.accumulate;
-#pragma GCC unroll 4
-  for (int t = 0, tiles = a.tiles; t < tiles; ++t) {
+  const auto step = [&] {
     V lanes[Vectors];
 #pragma GCC unroll 2
     for (int j = 0; j < Vectors; ++j) lanes[j] = load<V>(p + j * kVector);
@@ -88,6 +87,13 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
     }
     v += v_tile;
     p += kBlock;
+  };
+  const int tiles = a.tiles;
+  if constexpr (Vectors == 1) {  // seldom: small code
+    for (int t = 0; t < tiles; ++t) step();
+  } else {
+#pragma GCC unroll 4
+    for (int t = 0; t < tiles; ++t) step();
   }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
