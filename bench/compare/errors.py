@@ -90,9 +90,7 @@ class _Doubles(NamedTuple):
     dy: np.ndarray
 
 
-def _exact(
-    torch: Any, problem: cases.Problem, direction: str, of: arrays.Operands
-) -> np.ndarray:
+def _exact(torch: Any, problem: cases.Problem, direction: str, of: arrays.Operands) -> np.ndarray:
     doubles = _Doubles(*(np.array(a, np.float64, order="C") for a in (of.x, of.w, of.dy)))
     call = torch.calls(problem, direction, "fresh", {"nchw": doubles})["nchw"]
     return np.asarray(torch.result(call()))

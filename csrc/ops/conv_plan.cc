@@ -72,8 +72,8 @@ std::string winograd_decline(const ConvRequest& r, std::initializer_list<int64_t
 std::string winograd4_decline(const ConvRequest& r) { return winograd_decline(r, {3}); }
 std::string winograd3_decline(const ConvRequest& r) { return winograd_decline(r, {4}); }
 
-// The transforms of 5 x 5 taps magnify rounding, and where a gradient sums over few tiles, direct sums hardly round: to stay
-// within four times their error is not possible there. With AVX-512 oneDNN sums channels-last pixels in short runs.
+// The transforms of 5 x 5 taps magnify rounding. Over few tiles direct sums hardly round: four times their error is out
+// of reach there. With AVX-512 oneDNN sums channels-last pixels in short runs.
 std::string winograd2_decline(const ConvRequest& r) {
   if (std::string reason = winograd_decline(r, {3, 5}); !reason.empty()) return reason;
   const ConvProblem& p = r.problem;

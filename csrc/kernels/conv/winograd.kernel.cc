@@ -20,6 +20,8 @@ constexpr int kVectors = 2;
 constexpr int kBlock = kVectors * kVector;  // a lane block
 // As in tiles.kernel.cc: accumulators, one vector pair of weights and a broadcast fill the registers.
 constexpr int kRows = STRIATE_REGISTERS < 32 ? 6 : 9;
+// Of loops over terms; elsewhere small code counts for more.
+constexpr bool kUnrolled = kVector >= 8;
 
 // ---- U = G w G^T -------------------------------------------------------------------------------------
 
@@ -156,8 +158,12 @@ void product_rows(const WinogradProductArgs<float>& a, const float* v, const flo
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) sum[r][j] = V{};
   const float* next = v + Rows * a.v_tile;
+  if constexpr (kUnrolled) {
 #pragma GCC unroll 4
-  for (int k = 0; k < depth; ++k, u += kBlock) product_step(row, next, k, u, sum);
+    for (int k = 0; k < depth; ++k, u += kBlock) product_step(row, next, k, u, sum);
+  } else {
+    for (int k = 0; k < depth; ++k, u += kBlock) product_step(row, next, k, u, sum);
+  }
   store_products(m, m_tile, accumulate, sum);
 }
 
@@ -179,10 +185,10 @@ void product_chains(const WinogradProductArgs<float>& a, const float* v, const f
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
       for (int j = 0; j < Vectors; ++j) sum[r][j] = V{};
-    if constexpr (Vectors == 1) {  // seldom: small code
+    if constexpr (kUnrolled && Vectors > 1) {
+#pragma GCC unroll 4
       for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
     } else {
-#pragma GCC unroll 4
       for (; k < end; ++k, u += kBlock) product_step(row, next, k, u, sum);
     }
     if (first > 0)

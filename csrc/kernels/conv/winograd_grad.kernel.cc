@@ -89,10 +89,10 @@ void product_rows(const WinogradWeightProductArgs<float>& a, const float* v, con
     p += kBlock;
   };
   const int tiles = a.tiles;
-  if constexpr (Vectors == 1) {  // seldom: small code
-    for (int t = 0; t < tiles; ++t) step();
-  } else {
+  if constexpr (kVector == 8 && Vectors > 1) {
 #pragma GCC unroll 4
+    for (int t = 0; t < tiles; ++t) step();
+  } else {  // small code: a step is long, or this is seldom used
     for (int t = 0; t < tiles; ++t) step();
   }
 #pragma GCC unroll 16
