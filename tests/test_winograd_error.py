@@ -1,6 +1,6 @@
 """Winograd's input gradient rounds hardly more than direct summation in one go.
 
-It sums over channels in chains (ops/conv_winograd.cc); without them its error is nearly twice as large.
+It sums over channels in chains (ops/conv_winograd.cc); without them its error is twice as large.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import striate
 from striate import _core
 
 
-@pytest.mark.parametrize("channels", (48, 64, 128, 200))
+@pytest.mark.parametrize("channels", (64, 128, 200))
 def test_input_gradient_rounds_like_direct_summation(channels, isas, record_property):
     rng = np.random.default_rng(9)
     shape = (2, channels, 32, 32)
