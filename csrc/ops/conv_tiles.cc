@@ -264,7 +264,7 @@ class Tiles {
       kernel_.multiply({.a = from + p.at.origin,
                         .row_offset = ws.pixel_offset.get() + table,
                         .rows = static_cast<int>(part.images * p.rows * p.cols),
-                        .a_is_far = in_image,
+                        .a_is_far = in_image && (lane == 0 || taps > 1),  // a single tap's rows stay in L2
                         .a_tap = tap_offset,
                         .b = weight + weight_.first_tap(index) * ic_count * step,
                         .b_step = step,

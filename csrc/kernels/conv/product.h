@@ -14,8 +14,8 @@
 // `a` the image, in place or packed, `b` the packed weights. Or lanes are output pixels (ops/conv_pixels.cc and
 // ops/conv_pointwise.cc): a row is an output channel and `a` the weights, `b` the packed image.
 //
-// k runs over `taps` runs of `run`. Within a run `a` advances by 1 and `b` by its step; a table, where there is
-// one, says where each run begins, otherwise it begins where the last one ended.
+// k runs over `taps` runs of `run`. Within a run `a` and `b` advance by their steps; a table, where there is one, says
+// where each run begins, otherwise it begins where the last one ended.
 //
 // Beside it stand the movers that lay out `a` and `b` and put sums where they go.
 #pragma once
@@ -35,6 +35,7 @@ struct ProductArgs {
   int rows;
   bool a_is_far;         // not packed, so maybe not in L2: worth asking for ahead
   const int32_t* a_tap;  // or null
+  int64_t a_step = 1;
   const T* b;
   int64_t b_step;
   const int32_t* b_tap;  // or null

@@ -139,6 +139,14 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
         }
       }
     }
+    if (p.a_step != 1) {
+#pragma GCC unroll 1
+      for (; i < p.run; ++i) {
+        add_products<T>(a, row, b, sum);
+        a += p.a_step;
+        b += b_step;
+      }
+    }
 #pragma GCC unroll 4
     for (; i < p.run; ++i) {
       add_products<T>(a, row, b, sum);
