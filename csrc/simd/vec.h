@@ -106,21 +106,48 @@ STRIATE_INLINE V zip_high(V a, V b, indices<I...>) {
   return __builtin_shufflevector(a, b, (n / 2 + I / 2 + (I % 2) * n)...);
 }
 
-/// Transposes N rows of N lanes in place. One pass zips row i with row i + N/2; log2(N) passes make the
-/// transpose (the perfect shuffle rotates the bits of the index row * N + lane).
+// The same within blocks of `Block` lanes: their lower halves, or their upper ones.
+template <int Block, int First, class V, int... I>
+STRIATE_INLINE V zip_blocks(V a, V b, indices<I...>) {
+  constexpr int n = static_cast<int>(sizeof...(I));
+  return __builtin_shufflevector(a, b, (I / Block * Block + First + I % Block / 2 + (I % 2) * n)...);
+}
+// Half of `a` followed by the same half of `b`.
+template <int First, class V, int... I>
+STRIATE_INLINE V join_halves(V a, V b, indices<I...>) {
+  constexpr int n = static_cast<int>(sizeof...(I));
+  return __builtin_shufflevector(a, b, (First + I % (n / 2) + I / (n / 2) * n)...);
+}
+
+/// Transposes N rows of N lanes in place, square by square. One pass zips row i of a square with row i + half its side;
+/// log2(side) passes make the transpose (the perfect shuffle rotates the bits of the index row * side + lane).
+/// AVX2 zips within halves of 16 bytes, and crossing them takes two more instructions: there four squares are
+/// transposed, then the two off the diagonal change places.
 template <class T, int N>
 STRIATE_INLINE void transpose(vec<T, N> (&rows)[N]) {
   using order = typename make_indices<N>::type;
+  constexpr int side = N * sizeof(T) == 32 ? N / 2 : N;
 #pragma GCC unroll 8
-  for (int pass = 1; pass < N; pass *= 2) {
+  for (int pass = 1; pass < side; pass *= 2) {
     vec<T, N> next[N];
+#pragma GCC unroll 2
+    for (int square = 0; square < N; square += side)
 #pragma GCC unroll 16
-    for (int i = 0; i < N / 2; ++i) {
-      next[2 * i] = zip_low(rows[i], rows[i + N / 2], order{});
-      next[2 * i + 1] = zip_high(rows[i], rows[i + N / 2], order{});
-    }
+      for (int i = 0; i < side / 2; ++i) {
+        const vec<T, N> a = rows[square + i], b = rows[square + i + side / 2];
+        next[square + 2 * i] = zip_blocks<side, 0>(a, b, order{});
+        next[square + 2 * i + 1] = zip_blocks<side, side / 2>(a, b, order{});
+      }
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) rows[i] = next[i];
+  }
+  if constexpr (side < N) {
+#pragma GCC unroll 16
+    for (int i = 0; i < side; ++i) {
+      const vec<T, N> a = rows[i], b = rows[i + side];
+      rows[i] = join_halves<0>(a, b, order{});
+      rows[i + side] = join_halves<N / 2>(a, b, order{});
+    }
   }
 }
 
