@@ -24,7 +24,7 @@ constexpr int64_t kRowGroup = 96;            // output channels whose weights se
 constexpr int64_t kLeastRows = 48;           // output channels of a task, so that packing stays cheap
 constexpr int64_t kEnoughTasks = 16;
 constexpr double kSmallTask = 1e6;  // multiply-adds
-constexpr int64_t kFewPixels = 100;  // of an image
+constexpr int64_t kFewPixels = 100;   // of an image
 
 // Pixels that advance evenly in input and output: a row, or a whole image where rows follow each other.
 struct Lines {
@@ -292,7 +292,7 @@ bool is_pointwise(const Correlation<T>& c) {
   if (c.taps() != 1 || (c.ic > 1 ? c.input_stride[kC] : c.output_stride[kC]) == 1) return false;
   // Weights that must be transposed to be rows are lanes as they lie, and few pixels would not pay for it.
   const int64_t pixels = c.axes[0].out * c.axes[1].out * c.axes[2].out;
-  if (c.weight_o == 1 && c.ic > 1 && pixels <= kFewPixels) return false;
+  if (c.weight_o == 1 && c.weight_i != 1 && c.ic > 1 && pixels <= kFewPixels) return false;
   for (const CorrelationAxis& a : c.axes)
     if (a.pad > 0 || (a.out - 1) * a.stride - a.pad >= a.in) return false;
   return true;
