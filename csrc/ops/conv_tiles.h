@@ -89,6 +89,12 @@ template <class T>
 void correlate_pixels(const Correlation<T>& correlation, const conv::Kernel<T>& packer,
                       const conv::Product<T>& kernel);
 
+// Lanes are the images of a batch: for small images of few channels.
+template <class T>
+bool suits_images(const Correlation<T>& correlation, const conv::Product<T>& kernel);
+template <class T>
+void correlate_images(const Correlation<T>& correlation, const conv::Product<T>& kernel);
+
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>
 void correlate_groups(const Correlation<T>& correlation, const conv::Kernel<T>& kernel);
