@@ -255,14 +255,64 @@ def test_short_sums_and_few_channels(channels, width, machines):
         assert np.array_equal(striate.conv2d(x, w, bias, exact=True, **window), want), machine
 
 
+@pytest.mark.parametrize("ndim", (1, 2, 3))
+@pytest.mark.parametrize("images", (13, 40, 64))
+@pytest.mark.parametrize("channels", ((1, 6), (6, 16), (3, 5), (17, 9)))
+def test_images_as_lanes(channels, images, ndim, machines):
+    # Most taps are on padding, so that batches of small images go that way: any strides, groups, types, a bias.
+    ic, oc = channels
+    rng = np.random.default_rng(images + ndim)
+    conv = getattr(striate, f"conv{ndim}d")
+    grad = getattr(striate, f"conv{ndim}d_input_grad")
+    for stride, dilation, groups, dtype in (
+        (1, 1, 1, np.float32),
+        (2, 1, 2, np.float32),
+        (1, 2, 1, np.float64),
+        (3, 2, 1, np.float32),
+    ):
+        shape = (images, ic * groups, 4, 5, 3)[: ndim + 2]
+        x = rng.integers(-3, 4, shape).astype(dtype)
+        w = rng.integers(-3, 4, (oc * groups, ic, 5, 3, 4)[: ndim + 2]).astype(dtype)
+        bias = rng.integers(-3, 4, oc * groups).astype(dtype)
+        window = {
+            "stride": (stride,) * ndim,
+            "padding": ((4, 3), (1, 2), (5, 4))[:ndim],
+            "dilation": (dilation,) * ndim,
+            "groups": groups,
+        }
+        exact = [a.astype(np.int64) for a in (x, w, bias)]
+        want = ref.conv_forward(*exact, **window)
+        g = rng.integers(-3, 4, want.shape).astype(dtype)
+        want_grad = ref.conv_input_grad(shape, exact[1], g.astype(np.int64), **window)
+        for machine in machines:
+            for view in (lambda a: a, channels_inside, every_other):
+                got = conv(view(x), w, bias, exact=True, **window)
+                assert np.array_equal(got, want), (machine, window)
+                got = grad(shape, w, view(g), exact=True, **window)
+                assert np.array_equal(got, want_grad), (machine, window)
+
+
+def channels_inside(a):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+
+def every_other(a):
+    """The same values, backwards in memory and with gaps."""
+    spaced = np.zeros((len(a) * 2, *a.shape[1:-1], a.shape[-1] * 2), a.dtype)[::-2, ..., ::-2]
+    spaced[...] = a
+    return spaced
+
+
+@pytest.mark.parametrize("images", (1, 40))
 @pytest.mark.parametrize("channels, out_channels", ((1, 1), (1, 8), (16, 2), (3, 64), (40, 48)))
-def test_padding_takes_part_in_every_kind_of_tile(channels, out_channels, machines):
+def test_padding_takes_part_in_every_kind_of_tile(channels, out_channels, images, machines):
     """A weight of infinity times a zero of the padding is NaN, wherever the lanes lie."""
-    x = np.ones((1, channels, 8, 20), np.float32)
+    height, width = (8, 20) if images == 1 else (2, 3)
+    x = np.ones((images, channels, height, width), np.float32)
     for row, col in itertools.product(range(3), repeat=2):
         w = np.ones((out_channels, channels, 3, 3), np.float32)
         w[:, :, row, col] = np.inf
-        want = np.full((1, out_channels, 8, 20), np.inf, np.float32)
+        want = np.full((images, out_channels, height, width), np.inf, np.float32)
         if row != 1:
             want[:, :, 0 if row == 0 else -1] = np.nan
         if col != 1:

@@ -79,7 +79,7 @@ void correlate(const std::vector<Correlation<T>>& phases, int64_t col_phases, Co
   else if (algorithm == ConvAlgorithm::groups)
     each([](const Correlation<T>& c) { correlate_groups(c, tile_kernel<T>()); });
   else if (phases.size() == 1 && suits_images(phases[0], product_kernel<T>()))
-    correlate_images(phases[0], product_kernel<T>());
+    correlate_images(phases[0], tile_kernel<T>(), product_kernel<T>());
   else if (phases.size() == 1 && phases[0].epilogue.does_nothing() && is_pointwise(phases[0]))
     correlate_pointwise(phases[0], product_kernel<T>());
   else if (share_windows(phases))

@@ -5,7 +5,7 @@
 //      sums [output channel][image] of one pixel = weights [output channel][tap, ic] * slab [tap, ic][image]
 //      sums [element][image] of all pixels  -- transposed -->  results [n][element]
 //
-// All lanes are at the same pixel, so taps on the padding are left out, for each pixel its own.
+// All lanes are at the same pixel, so taps on the padding are left out, for each pixel its own. Weights must be finite.
 //
 // A task is (lanes full of images, group, depth, band of rows). It transposes what the band sees, and in the end the
 // band's sums; between them lie ic * taps multiply-adds an element.
@@ -146,6 +146,8 @@ class Images {
     for (size_t i = 0; i < 3; ++i)
       for (int64_t x = 0; x < c.axes[i].out; ++x) reach_[i].push_back(reach_of(c.axes[i], x));
   }
+
+  bool weights_finite() const { return weight_.finite(); }
 
   struct Workspace {
     Scratch<T> slab, sums;
@@ -298,8 +300,9 @@ bool suits_images(const Correlation<T>& c, const conv::Product<T>& kernel) {
 }
 
 template <class T>
-void correlate_images(const Correlation<T>& c, const conv::Product<T>& kernel) {
+void correlate_images(const Correlation<T>& c, const conv::Kernel<T>& packer, const conv::Product<T>& kernel) {
   const Images<T> images(c, kernel);
+  if (!images.weights_finite()) return correlate_tiles(std::span(&c, 1), packer, kernel);
   const int workers = workers_for(images.tasks(), c.macs() / kMacsPerInstruction);
   std::vector<typename Images<T>::Workspace> workspaces;
   for (int i = 0; i < workers; ++i) workspaces.push_back(images.make_workspace());
@@ -309,7 +312,7 @@ void correlate_images(const Correlation<T>& c, const conv::Product<T>& kernel) {
 
 template bool suits_images(const Correlation<float>&, const conv::Product<float>&);
 template bool suits_images(const Correlation<double>&, const conv::Product<double>&);
-template void correlate_images(const Correlation<float>&, const conv::Product<float>&);
-template void correlate_images(const Correlation<double>&, const conv::Product<double>&);
+template void correlate_images(const Correlation<float>&, const conv::Kernel<float>&, const conv::Product<float>&);
+template void correlate_images(const Correlation<double>&, const conv::Kernel<double>&, const conv::Product<double>&);
 
 }  // namespace striate

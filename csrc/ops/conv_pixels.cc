@@ -4,7 +4,8 @@
 //      output [oc][pixels of a row] = weight [oc][tap, ic] * slab [tap, ic][pixels of a row]
 //
 // A task is (image, group, tile). It packs the window of the tile as [depth][row][channel][column]; a tap is a place to
-// begin in it. Kernel rows that lie on the padding are left out, for each row of the output its own.
+// begin in it. Kernel rows that lie on the padding are left out, for each row of the output its own,
+// if all weights are finite.
 #include <algorithm>
 #include <vector>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr int64_t kShortSum = 64;          // products
 constexpr int64_t kSlabBytes = 64 * 1024;  // stay close
 constexpr int64_t kLargestTile = 4096;     // pixels
+constexpr int64_t kStreams = 18;
 constexpr int64_t kEnoughTasks = 16;
 constexpr double kSmallTask = 250e3;  // multiply-adds
 
@@ -69,12 +71,12 @@ class Pixels {
     T* output = c_.output + image * out[kN] + group * c_.oc * out[kC] + window.depth * out[kD] +
                 window.row * out[kH] + window.col * out[kW];
     // Few rows of the output at a time: each is a stream to memory.
-    const int64_t rows = stored_in_place() ? even_piece(c_.oc, 2 * kernel_.rows) : c_.oc;
-    const Reach depth = reach_of(c_.axes[0], window.depth);
+    const int64_t rows = stored_in_place() ? even_piece(c_.oc, kStreams) : c_.oc;
+    const Reach depth = taps_of(0, window.depth);
     Reach placed{-1, -1, -1};
     for (int64_t oc = 0; oc < c_.oc; oc += rows)
       for (int64_t h = 0; h < window.rows; ++h) {
-        const Reach row = reach_of(c_.axes[1], window.row + h);
+        const Reach row = taps_of(1, window.row + h);
         if (row.tap != placed.tap || row.taps != placed.taps) ws.taps = place_taps(depth, row, ws);
         placed = row;
         T* to = output + oc * out[kC] + h * out[kH];
@@ -99,6 +101,11 @@ class Pixels {
     const int64_t parts = ceil_div(wanted, c.n * c.g * c.axes[0].out * ceil_div(c.axes[2].out, widest));
     const int64_t rows = std::min(ceil_div(c.axes[1].out, parts), kLargestTile / widest);
     return fit_tiles(c.axes, std::max<int64_t>(rows, 1), widest, c.ic, sizeof(T), kSlabBytes);
+  }
+
+  Reach taps_of(size_t axis, int64_t x) const {
+    const CorrelationAxis& a = c_.axes[axis];
+    return weight_.finite() ? reach_of(a, x) : Reach{0, a.taps, 0};
   }
 
   // Where the runs of the reduction begin, in the weights and (for the tile's first row) in the slab.
@@ -130,7 +137,9 @@ class Pixels {
     const int64_t step = weight_.channels_run() ? window.channel_step() : window.slab_axes()[2].tap_step;
     const int64_t lanes = kernel_.lanes;
     const int64_t piece = even_piece(ceil_div(window.cols, lanes), kernel_.block / lanes) * lanes;
-    for (int64_t col = 0; col < window.cols; col += piece)
+    for (int64_t at = 0; at < window.cols; at += piece) {
+      // The last piece overlaps the one before: whole vectors are stored faster than parts.
+      const int64_t col = std::max<int64_t>(0, std::min(at, window.cols - piece));
       kernel_.multiply({.a = weight_.get(channel),
                         .row_offset = weight_.offsets(),
                         .rows = static_cast<int>(rows),
@@ -150,6 +159,7 @@ class Pixels {
                         .bias = c_.bias ? c_.bias + channel : nullptr,
                         .bias_of = c_.bias ? conv::BiasOf::row : conv::BiasOf::none,
                         .accumulate = false});
+    }
   }
 
   bool stored_in_place() const { return c_.output_stride[kW] == 1; }
@@ -188,7 +198,9 @@ bool suits_pixels(const Correlation<T>& c, const conv::Product<T>& kernel) {
   // Fewer than eight sums do not hide the latency of the multiply-add.
   const double busy = std::min(1.0, static_cast<double>(vectors * c.oc) / 8);
   const double pixels = lane_share(w.out, kernel.lanes) * busy, channels = lane_share(c.oc, kernel.lanes);
-  return pixels > 1.1 * channels || (c.ic * c.taps() <= kShortSum && pixels > 0.75 * channels);
+  if (pixels > 1.1 * channels) return true;
+  // Short sums make a transposition on either side felt.
+  return c.output_stride[kW] == 1 && c.ic * c.taps() <= kShortSum && pixels > 0.75 * channels;
 }
 
 template <class T>

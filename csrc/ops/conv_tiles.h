@@ -93,7 +93,8 @@ void correlate_pixels(const Correlation<T>& correlation, const conv::Kernel<T>& 
 template <class T>
 bool suits_images(const Correlation<T>& correlation, const conv::Product<T>& kernel);
 template <class T>
-void correlate_images(const Correlation<T>& correlation, const conv::Product<T>& kernel);
+void correlate_images(const Correlation<T>& correlation, const conv::Kernel<T>& packer,
+                      const conv::Product<T>& kernel);
 
 // Lanes are groups: for many small groups, depthwise convolution above all.
 template <class T>
