@@ -15,6 +15,8 @@
 //      . . . .   pad    0 . . . . 0 -   planes           row, which is stored after it
 //      . . . .  ----->  0 . . . . 0 -  -------->         . . . . + + + +
 //
+// Kernels of 3 x 3 with stride 2 and a padding of 1 to the left go without: their rows are split in registers.
+//
 // An input gradient of stride s is s x s correlations (phases) that share the scratch and whose outputs lie
 // between each other. Padding is multiplied: infinite weights make it NaN.
 #pragma once

@@ -153,6 +153,104 @@ STRIATE_INLINE void square_rows(const Plane<T>& p, const Square& s, const T* fro
   }
 }
 
+// ---- kernels of 3 x 3, stride 2 and padding 1 to the left: no scratch ---------------------------------
+
+template <class V, int... I>
+STRIATE_INLINE V shift_in(V a, V left, indices<I...>) {
+  return __builtin_shufflevector(a, left, (I == 0 ? static_cast<int>(sizeof...(I)) : I - 1)...);
+}
+
+// from[0], from[2] ... and from[1], from[3] ... Vectors of two halves are loaded so that none of theirs changes sides.
+template <class V>
+struct Pair {
+  V even, odd;
+};
+template <int N, class T, int... I>
+STRIATE_INLINE Pair<vec<T, N>> load_split(const T* from, indices<I...> order) {
+  using V = vec<T, N>;
+  if constexpr (sizeof(V) == 32) {
+    constexpr int h = N / 2, q = N / 4;
+    using H = vec<T, h>;
+    const V a = __builtin_shufflevector(load<H>(from), load<H>(from + N), I...);
+    const V b = __builtin_shufflevector(load<H>(from + h), load<H>(from + N + h), I...);
+    return {__builtin_shufflevector(a, b, (I / h * h + I % h / q * N + I % q * 2)...),
+            __builtin_shufflevector(a, b, (I / h * h + I % h / q * N + I % q * 2 + 1)...)};
+  } else {
+    const V a = load<V>(from), b = load<V>(from + N);
+    return {alternate<0>(a, b, order), alternate<1>(a, b, order)};
+  }
+}
+
+// What N outputs see of one row: columns 2 i - 1, 2 i and 2 i + 1.
+template <class V>
+struct Thirds {
+  V before, even, odd;
+};
+
+template <int N, class T>
+struct HalvedColumns {
+  using Mask = vec<typename mask_of<T>::type, N>;
+  const PadRows<T>& in;
+  int64_t ahead;  // to what comes after these rows: hardware foresees lines, not columns
+  int64_t x;      // first output
+  Mask even_inside, odd_inside;
+};
+
+template <int N, class T>
+STRIATE_INLINE Thirds<vec<T, N>> see_row(const HalvedColumns<N, T>& c, int64_t y) {
+  using V = vec<T, N>;
+  using order = typename make_indices<N>::type;
+  if (y < 0 || y >= c.in.plane_rows) return {V{}, V{}, V{}};
+  const T* from = c.in.plane + y * c.in.plane_row + 2 * c.x;
+#pragma GCC unroll 2
+  for (int i = 0; i < 2 * N; i += larger(64 / static_cast<int>(sizeof(T)), 1)) __builtin_prefetch(from + c.ahead + i);
+  const V left = c.x > 0 ? broadcast<V>(from[-1]) : V{};
+  T rest[2 * N];
+  if (from + 2 * N > c.in.end) {  // the last rows of all
+    const int64_t count = larger<int64_t>(c.in.end - from, 0);
+    for (int64_t i = 0; i < 2 * N; ++i) rest[i] = i < count ? from[i] : T(0);
+    from = rest;
+  }
+  const Pair<V> split = load_split<N>(from, order{});
+  const V odd = c.odd_inside ? split.odd : V{};
+  return {shift_in(odd, left, order{}), c.even_inside ? split.even : V{}, odd};
+}
+
+template <class V>
+STRIATE_INLINE V add_row(V sum, const Thirds<V>& x, const V* weight) {
+  return sum + x.before * weight[0] + x.even * weight[1] + x.odd * weight[2];
+}
+
+template <int N, int... I, class T>
+STRIATE_INLINE auto lanes_below(int64_t count, indices<I...>, const T*) {
+  using Mask = typename mask_of<T>::type;
+  return vec<Mask, N>{I...} < vec<Mask, N>{} + static_cast<Mask>(count);
+}
+
+// Down the rows, so that each is read once; `top` is the row of the plane that the first output sees first.
+template <int N, class T>
+STRIATE_INLINE void halved_rows(const Plane<T>& p, const PadRows<T>& in, int64_t top, T* to, int64_t rows) {
+  using V = vec<T, N>;
+  using order = typename make_indices<N>::type;
+  V weight[9];
+#pragma GCC unroll 9
+  for (int t = 0; t < 9; ++t) weight[t] = broadcast<V>(p.weight[p.weight_offset[t]]);
+  const V bias = broadcast<V>(p.bias);
+  const int64_t last = larger<int64_t>(p.cols - N, 0);
+  for (int64_t i = 0; i < p.cols; i += N) {
+    const int64_t x = smaller(i, last), room = in.plane_cols - 2 * x;
+    const HalvedColumns<N, T> columns{in, 2 * rows * in.plane_row, x, lanes_below<N>((room + 1) / 2, order{}, to),
+                                      lanes_below<N>(room / 2, order{}, to)};
+    V sum = add_row(bias, see_row<N>(columns, top), weight);
+    for (int64_t y = 0; y < rows; ++y) {
+      sum = add_row(sum, see_row<N>(columns, top + 2 * y + 1), weight + 3);
+      const Thirds<V> below = see_row<N>(columns, top + 2 * y + 2);
+      store_before<T, N>(to + y * p.cols + x, add_row(sum, below, weight + 6), p.end);
+      sum = add_row(bias, below, weight);
+    }
+  }
+}
+
 // ---- several phases -----------------------------------------------------------------------------------
 
 // Outputs of two phases that alternate along the row, `Vectors` vectors of each.
@@ -246,11 +344,18 @@ STRIATE_INLINE void correlate_by(const PlanesArgs<T>& a) {
   T* out = a.out;
   Square square{};
   const bool is_square = find_square(a, square), quartered = is_quartered(a);
+  const bool halved = is_square && square.stride == 2 && in.step == 2 && in.pad == 1 && square.first == 0 &&
+                      square.row == 2 * in.pitch && square.col[0] == in.pitch && square.col[1] == 1;
+  const int64_t top = in.first - (in.to - a.padded) / (in.step * in.pitch);
   Plane<T> p{a.row_step, a.cols, a.weight, T(0), a.taps[0], a.offset, a.weight_offset, nullptr};
   for (int64_t i = 0; i < a.planes; ++i, in.plane += a.in_step, p.weight += a.weight_step, out += a.out_step) {
-    pad_rows(in);
     if (a.bias) p.bias = a.bias[i];
     p.end = out + a.rows * a.cols;
+    if (halved) {
+      halved_rows<N>(p, in, top, out, a.rows);
+      continue;
+    }
+    pad_rows(in);
     if (is_square && square.stride == 1)
       square_rows<N, 1>(p, square, a.padded + square.first, out, a.rows);
     else if (is_square)
