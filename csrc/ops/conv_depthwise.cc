@@ -156,8 +156,29 @@ Scratch<T> pack_weights(std::span<const Correlation<T>> phases, const DepthwiseK
   return blocks;
 }
 
+// Null where it has none.
 template <class T>
-void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseKernels<T>& kernels) {
+T* row_of(const Correlation<T>& c, int64_t image, int64_t y) {
+  return y < c.axes[1].out ? c.output + image * c.output_stride[kN] + y * c.output_stride[kH] : nullptr;
+}
+
+// The phases of an input gradient of stride 2, kernel 3 x 3 and padding 1, which share what they see.
+template <class T>
+bool are_quarters(std::span<const Correlation<T>> phases, int64_t col_phases, const conv::DepthwiseChannels<T>& kernel) {
+  if (phases.size() != 4 || col_phases != 2) return false;
+  const auto& [d, h, w] = phases[0].axes;
+  if (h.in != h.out || w.in != w.out || w.in < kernel.quarter_cols || phases[0].g < kernel.lanes) return false;
+  for (size_t i = 0; i < 4; ++i) {
+    const CorrelationAxis &row = phases[i].axes[1], &col = phases[i].axes[2];
+    if (row.pad != 0 || col.pad != 0 || row.dilation != 1 || col.dilation != 1) return false;
+    if (row.taps != static_cast<int64_t>(i / 2 + 1) || col.taps != static_cast<int64_t>(i % 2 + 1)) return false;
+  }
+  return true;
+}
+
+template <class T>
+void correlate_channels(std::span<const Correlation<T>> phases, int64_t col_phases,
+                        const DepthwiseKernels<T>& kernels) {
   const Correlation<T>& c = phases[0];
   const Scratch<T> weights = pack_weights(phases, kernels);
   const int64_t rows = most_rows(phases);
@@ -168,6 +189,7 @@ void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseK
       rows, c.g / strips * c.axes[2].out * static_cast<int64_t>(phases.size()), c.n * strips);
   const int64_t pieces = ceil_div(rows, piece);
   const int64_t tasks = c.n * pieces * strips;
+  const bool quarters = are_quarters(phases, col_phases, kernels.channels);
   parallel_for(tasks, workers_for(tasks, macs_of(phases)), FpMode::flush_denormals, [&](int64_t task, int) {
     const int64_t first = task % strips * vectors / strips, last = (task % strips + 1) * vectors / strips;
     const int64_t begin = task / strips % pieces * piece, end = std::min(begin + piece, rows);
@@ -177,6 +199,21 @@ void correlate_channels(std::span<const Correlation<T>> phases, const DepthwiseK
     const T* row[kMostDepthwiseTaps];
     for (int64_t y = begin; y < end; ++y) {
       const T* weight = weights.get();
+      if (quarters) {
+        const int64_t size = vectors * lanes;  // of a tap
+        kernels.channels.quarters({.row = {x + y * in[kH], y + 1 < c.axes[1].in ? x + (y + 1) * in[kH] : nullptr},
+                                   .pixel = in[kW],
+                                   .cols_in = c.axes[2].in,
+                                   .weight = {weight, weight + size, weight + 3 * size, weight + 5 * size},
+                                   .bias = c.bias,
+                                   .out = {row_of(phases[0], image, y), row_of(phases[2], image, y)},
+                                   .out_pixel = out[kW] / 2,
+                                   .cols = c.axes[2].out + phases[1].axes[2].out,
+                                   .channels = c.g,
+                                   .first = first,
+                                   .last = last});
+        continue;
+      }
       for (const Correlation<T>& phase : phases) {
         const auto& [d, h, w] = phase.axes;
         const T* phase_weight = weight;
@@ -248,7 +285,7 @@ void correlate_depthwise(std::span<const Correlation<T>> phases, int64_t col_pha
                          const DepthwiseKernels<T>& kernels) {
   const Correlation<T>& c = phases[0];
   if (channels_adjoin(c.g, c.input_stride[kC], c.output_stride[kC]))
-    correlate_channels(phases, kernels);
+    correlate_channels(phases, col_phases, kernels);
   else
     correlate_planes(phases, col_phases, kernels.planes);
 }

@@ -96,6 +96,18 @@ struct ChannelArgs {
   int64_t first, last;
 };
 
+/// Two rows of an input gradient of stride 2, kernel 3 x 3 and padding 1: see `quarters`.
+template <class T>
+struct ChannelQuarterArgs {
+  const T* row[2];     // of the output gradient; null: outside
+  int64_t pixel, cols_in;
+  const T* weight[4];  // of the phases, each [vector][tap][lane]
+  const T* bias;
+  T* out[2];           // null: there is no second row
+  int64_t out_pixel, cols;
+  int64_t channels, first, last;  // as in ChannelArgs
+};
+
 /// sums[tap * sum_step + channel] += grad * input, over one row.
 template <class T>
 struct ChannelGradArgs {
@@ -123,6 +135,8 @@ struct DepthwiseChannels {
   int lanes;
   void (*block_weights)(const T* weight, int64_t channels, int taps, T* blocks) noexcept;  // from [tap][channel]
   void (*correlate)(const ChannelArgs<T>&) noexcept;
+  int quarter_cols;  // of the output gradient, that `quarters` needs
+  void (*quarters)(const ChannelQuarterArgs<T>&) noexcept;
   void (*weight_grad)(const ChannelGradArgs<T>&) noexcept;
 };
 

@@ -11,6 +11,7 @@ namespace {
 
 using conv::ChannelArgs;
 using conv::ChannelGradArgs;
+using conv::ChannelQuarterArgs;
 using conv::ChannelRow;
 
 constexpr int kCols = 4;
@@ -159,6 +160,55 @@ void correlate(const ChannelArgs<T>& a) noexcept {
     square ? column_tiles<3, 2>(a) : column_tiles<0, 2>(a);
 }
 
+// ---- input gradient of stride 2 -----------------------------------------------------------------------
+
+// kCols columns of the output gradient from `col` on, and the 2 x 2 phases of the input gradient that lie there. Of the
+// gradients a b / c d these see a, a b / a c, a b c d. Only at an edge may b, c or d be outside.
+template <bool Edge, class T>
+__attribute__((noinline)) void quarter_tile(const ChannelQuarterArgs<T>& q, int64_t col) {
+  using V = native<T>;
+  constexpr int n = kLanes<T>;
+  const T* above = q.row[0] + col * q.pixel;
+  const T* below = Edge && !q.row[1] ? nullptr : q.row[1] + col * q.pixel;
+  const int64_t inside = q.cols_in - col, outputs = q.cols - 2 * col;  // columns from here on
+  const T *w0 = q.weight[0] + q.first * n, *w1 = q.weight[1] + q.first * 2 * n, *w2 = q.weight[2] + q.first * 2 * n,
+          *w3 = q.weight[3] + q.first * 4 * n;
+  T* even = q.out[0] + 2 * col * q.out_pixel;
+  T* odd = Edge && !q.out[1] ? nullptr : q.out[1] + 2 * col * q.out_pixel;
+  for (int64_t v = q.first; v < q.last; ++v, w0 += n, w1 += 2 * n, w2 += 2 * n, w3 += 4 * n) {
+    const int64_t channel = channel_of<T>(v, q.channels);
+    const V bias = q.bias ? load<V>(q.bias + channel) : V{};
+    V a = load<V>(above + channel), c = !Edge || below ? load<V>(below + channel) : V{};
+#pragma GCC unroll 4
+    for (int i = 0; i < kCols; ++i) {
+      const bool seen = !Edge || i + 1 < inside;
+      const int64_t at = (i + 1) * q.pixel + channel, to = 2 * i * q.out_pixel + channel;
+      const V b = seen ? load<V>(above + at) : V{}, d = seen && (!Edge || below) ? load<V>(below + at) : V{};
+      store(even + to, bias + a * load<V>(w0));
+      if (!Edge || 2 * i + 1 < outputs) store(even + to + q.out_pixel, bias + a * load<V>(w1) + b * load<V>(w1 + n));
+      if (!Edge || odd) {
+        store(odd + to, bias + a * load<V>(w2) + c * load<V>(w2 + n));
+        if (!Edge || 2 * i + 1 < outputs)
+          store(odd + to + q.out_pixel, bias + a * load<V>(w3) + b * load<V>(w3 + n) + c * load<V>(w3 + 2 * n) +
+                                            d * load<V>(w3 + 3 * n));
+      }
+      a = b;
+      c = d;
+    }
+  }
+}
+
+template <class T>
+void quarters(const ChannelQuarterArgs<T>& q) noexcept {
+  for (int64_t i = 0; i < q.cols_in; i += kCols) {
+    const int64_t col = smaller(i, q.cols_in - kCols);
+    if (q.row[1] && q.out[1] && col + kCols < q.cols_in && 2 * (col + kCols) <= q.cols)
+      quarter_tile<false>(q, col);
+    else
+      quarter_tile<true>(q, col);
+  }
+}
+
 // [tap][channel] to [vector][tap][lane].
 template <class T>
 void block_weights(const T* weight, int64_t channels, int taps, T* blocks) noexcept {
@@ -254,7 +304,7 @@ void weight_grad(const ChannelGradArgs<T>& a) noexcept {
 
 template <class T>
 constexpr conv::DepthwiseChannels<T> channels() {
-  return {kLanes<T>, block_weights<T>, correlate<T>, weight_grad<T>};
+  return {kLanes<T>, block_weights<T>, correlate<T>, kCols, quarters<T>, weight_grad<T>};
 }
 
 }  // namespace
