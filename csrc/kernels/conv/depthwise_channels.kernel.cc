@@ -15,6 +15,7 @@ using conv::ChannelQuarterArgs;
 using conv::ChannelRow;
 
 constexpr int kCols = 4;
+constexpr int kQuarterCols = 2;
 
 // Outputs whose taps are all inside: [first, last).
 struct Inner {
@@ -162,7 +163,7 @@ void correlate(const ChannelArgs<T>& a) noexcept {
 
 // ---- input gradient of stride 2 -----------------------------------------------------------------------
 
-// kCols columns of the output gradient from `col` on, and the 2 x 2 phases of the input gradient that lie there. Of the
+// kQuarterCols columns of the output gradient from `col` on, and the 2 x 2 phases of the input gradient that lie there. Of the
 // gradients a b / c d these see a, a b / a c, a b c d. Only at an edge may b, c or d be outside.
 template <bool Edge, class T>
 __attribute__((noinline)) void quarter_tile(const ChannelQuarterArgs<T>& q, int64_t col) {
@@ -180,7 +181,7 @@ __attribute__((noinline)) void quarter_tile(const ChannelQuarterArgs<T>& q, int6
     const V bias = q.bias ? load<V>(q.bias + channel) : V{};
     V a = load<V>(above + channel), c = !Edge || below ? load<V>(below + channel) : V{};
 #pragma GCC unroll 4
-    for (int i = 0; i < kCols; ++i) {
+    for (int i = 0; i < kQuarterCols; ++i) {
       const bool seen = !Edge || i + 1 < inside;
       const int64_t at = (i + 1) * q.pixel + channel, to = 2 * i * q.out_pixel + channel;
       const V b = seen ? load<V>(above + at) : V{}, d = seen && (!Edge || below) ? load<V>(below + at) : V{};
@@ -200,9 +201,9 @@ __attribute__((noinline)) void quarter_tile(const ChannelQuarterArgs<T>& q, int6
 
 template <class T>
 void quarters(const ChannelQuarterArgs<T>& q) noexcept {
-  for (int64_t i = 0; i < q.cols_in; i += kCols) {
-    const int64_t col = smaller(i, q.cols_in - kCols);
-    if (q.row[1] && q.out[1] && col + kCols < q.cols_in && 2 * (col + kCols) <= q.cols)
+  for (int64_t i = 0; i < q.cols_in; i += kQuarterCols) {
+    const int64_t col = smaller(i, q.cols_in - kQuarterCols);
+    if (q.row[1] && q.out[1] && col + kQuarterCols < q.cols_in && 2 * (col + kQuarterCols) <= q.cols)
       quarter_tile<false>(q, col);
     else
       quarter_tile<true>(q, col);
@@ -304,7 +305,7 @@ void weight_grad(const ChannelGradArgs<T>& a) noexcept {
 
 template <class T>
 constexpr conv::DepthwiseChannels<T> channels() {
-  return {kLanes<T>, block_weights<T>, correlate<T>, kCols, quarters<T>, weight_grad<T>};
+  return {kLanes<T>, block_weights<T>, correlate<T>, kQuarterCols, quarters<T>, weight_grad<T>};
 }
 
 }  // namespace
