@@ -163,6 +163,12 @@ void correlate(const ChannelArgs<T>& a) noexcept {
 
 // ---- input gradient of stride 2 -----------------------------------------------------------------------
 
+// What is stored a few steps on: many short lines, which hardware does not foresee.
+template <class T>
+STRIATE_INLINE void ask_for(T* out) {
+  __builtin_prefetch(out + 256 / sizeof(T), 1);
+}
+
 // kQuarterCols columns of the output gradient from `col` on, and the 2 x 2 phases of the input gradient that lie there. Of the
 // gradients a b / c d these see a, a b / a c, a b c d. Only at an edge may b, c or d be outside.
 template <bool Edge, class T>
@@ -184,6 +190,12 @@ __attribute__((noinline)) void quarter_tile(const ChannelQuarterArgs<T>& q, int6
     for (int i = 0; i < kQuarterCols; ++i) {
       const bool seen = !Edge || i + 1 < inside;
       const int64_t at = (i + 1) * q.pixel + channel, to = 2 * i * q.out_pixel + channel;
+      ask_for(even + to);
+      ask_for(even + to + q.out_pixel);
+      if (!Edge || odd) {
+        ask_for(odd + to);
+        ask_for(odd + to + q.out_pixel);
+      }
       const V b = seen ? load<V>(above + at) : V{}, d = seen && (!Edge || below) ? load<V>(below + at) : V{};
       store(even + to, bias + a * load<V>(w0));
       if (!Edge || 2 * i + 1 < outputs) store(even + to + q.out_pixel, bias + a * load<V>(w1) + b * load<V>(w1 + n));
