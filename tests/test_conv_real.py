@@ -172,6 +172,25 @@ def test_nan_and_infinity_land_where_the_definition_puts_them(value, isas):
                 np.testing.assert_array_equal(y[touched], value)
 
 
+@pytest.mark.parametrize("kernel", (3, 4, 5))
+@pytest.mark.parametrize("channels, out_channels", ((16, 32), (37, 19), (8, 67)))
+def test_weights_lie_in_memory_as_they_like(channels, out_channels, kernel, isas):
+    """Packing by any road: the same bits."""
+    rng = np.random.default_rng(channels + kernel)
+    x = rng.standard_normal((2, channels, 9, 11)).astype(np.float32)
+    w = rng.standard_normal((out_channels, channels, kernel, kernel)).astype(np.float32)
+    for isa in isas:
+        _core.set_isa(isa)
+        for exact in (False, True):
+            y = striate.conv2d(x, w, padding=1, exact=exact)
+            dx = striate.conv2d_input_grad(x.shape, w, y, padding=1, exact=exact)
+            form = {"padding": 1, "exact": exact, "memory_format": "contiguous"}
+            for view in (channels_last(w), np.asfortranarray(w), w[::-1, ::-1].copy()[::-1, ::-1]):
+                np.testing.assert_array_equal(striate.conv2d(x, view, **form), y)
+                got = striate.conv2d_input_grad(x.shape, view, y, **form)
+                np.testing.assert_array_equal(got, dx)
+
+
 @pytest.mark.parametrize("kernel, stride, padding", ((11, 4, 0), (11, 4, 2), (7, 2, 3), (7, 2, 0)))
 @pytest.mark.parametrize("last", (False, True))
 def test_strides_as_channels(kernel, stride, padding, last, isas):

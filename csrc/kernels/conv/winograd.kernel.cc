@@ -50,6 +50,28 @@ STRIATE_INLINE void gather_dense(const float* from, int64_t o, int lanes_used, f
     for (int tap = 0; tap < Taps; ++tap) to[tap][lane] = from[lane * o + tap];
 }
 
+// The same for kGathered channels that are neighbours, tap by tap.
+constexpr int kGathered = kVector < 8 ? kVector : 8;
+template <int Side>
+STRIATE_INLINE void gather_channels(const float* from, const WinogradWeightArgs<float>& a,
+                                    float (&to)[kGathered][Side * Side][kBlock]) {
+  using W = vec<float, kGathered>;
+  for (int tap = 0; tap < Side * Side; ++tap) {
+    const float* lanes = from + tap / Side * a.h + tap % Side * a.w;
+    int lane = 0;
+    for (; lane + kGathered <= a.lanes_used; lane += kGathered) {
+      W block[kGathered];
+#pragma GCC unroll 8
+      for (int i = 0; i < kGathered; ++i) block[i] = load<W>(lanes + (lane + i) * a.o);
+      transpose<float, kGathered>(block);
+#pragma GCC unroll 8
+      for (int i = 0; i < kGathered; ++i) store(&to[i][tap][lane], block[i]);
+    }
+    for (; lane < a.lanes_used; ++lane)
+      for (int i = 0; i < kGathered; ++i) to[i][tap][lane] = lanes[lane * a.o + i];
+  }
+}
+
 // `from` and `u` are those of one channel; its tap (y, x) is at y * h + x * w, of all lanes.
 template <WinogradForm form>
 STRIATE_INLINE void transform_weight(const float* from, int64_t h, int64_t w, float* u, int64_t u_point) {
@@ -85,8 +107,17 @@ void weight(const WinogradWeightArgs<float>& a) noexcept {
   }
   const bool ascending = a.w == 1 && a.h == taps;
   const bool descending = a.w == -1 && a.h == -taps;  // an input gradient walks the kernel backwards
+  int i = 0;
+  if (a.i == 1 && a.channels >= kGathered) {
+    alignas(64) float w[kGathered][taps * taps][kBlock] = {};
+    for (; i + kGathered <= a.channels; i += kGathered) {
+      gather_channels<taps>(a.weight + i, a, w);
+      for (int j = 0; j < kGathered; ++j)
+        transform_weight<form>(w[j][0], taps * kBlock, kBlock, a.u + static_cast<int64_t>(i + j) * kBlock, a.u_point);
+    }
+  }
   alignas(64) float w[taps * taps][kBlock] = {};
-  for (int i = 0; i < a.channels; ++i) {
+  for (; i < a.channels; ++i) {
     const float* from = a.weight + i * a.i;
     if (ascending) {
       gather_dense<taps * taps>(from, a.o, a.lanes_used, w);
