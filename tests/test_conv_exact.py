@@ -259,7 +259,7 @@ def test_short_sums_and_few_channels(channels, width, machines):
 @pytest.mark.parametrize("images", (13, 40, 64))
 @pytest.mark.parametrize("channels", ((1, 6), (6, 16), (3, 5), (17, 9)))
 def test_images_as_lanes(channels, images, ndim, machines):
-    # Most taps are on padding, so that batches of small images go that way: any strides, groups, types, a bias.
+    # Most taps are on padding, so that batches of small images go that way.
     ic, oc = channels
     rng = np.random.default_rng(images + ndim)
     conv = getattr(striate, f"conv{ndim}d")

@@ -21,14 +21,15 @@
 namespace striate {
 namespace {
 
+constexpr int64_t kVectors = 2;             // of images: the register tile has 6 or 9 rows then
 constexpr int64_t kTaskBytes = 384 * 1024;  // slab and sums stay in L2
-constexpr int64_t kEnoughTasks = 8;
-constexpr int64_t kVectors = 2;  // of images: the register tile has 6 or 9 rows then
+constexpr int64_t kEnoughTasks = 4;         // a band transposes rows that its neighbours see, too
+constexpr int64_t kLongest = 1024;          // sides of images that are asked about further
 
 // What is told from the shapes, in vectors multiplied and added.
-constexpr double kMove = 2.2;       // an element transposed
+constexpr double kMove = 2.2;         // an element transposed
 constexpr double kOtherShare = 0.85;  // of the registers' speed, that the other drivers reach
-constexpr double kClearly = 0.8;    // of the others' time
+constexpr double kClearly = 0.8;      // of the others' time
 
 // Positions that outputs [first, end) reach.
 struct Span {
@@ -57,12 +58,10 @@ double taps_inside(const CorrelationAxes& axes) {
   return all;
 }
 
-int64_t count_of(const std::array<int64_t, 4>& counts) { return counts[0] * counts[1] * counts[2] * counts[3]; }
-
 // A part of images (c, d, h, w), dense, with lanes full of images an element.
 struct Block {
   std::array<int64_t, 4> count, step;
-  int64_t elements() const { return count_of(count); }
+  int64_t elements() const { return count[0] * count[1] * count[2] * count[3]; }
 };
 Block block_of(const std::array<int64_t, 4>& count, bool channels_inside) {
   Block b{count, {}};
@@ -76,8 +75,8 @@ Block block_of(const std::array<int64_t, 4>& count, bool channels_inside) {
 
 // A run of neighbours in memory, and where they lie in a block.
 struct Run {
-  int64_t offset, step;        // in memory
-  int64_t element, elements;   // in the block, from one to the next
+  int64_t offset, step;       // in memory: of the first, and to the next
+  int64_t element, elements;  // in the block, likewise
   int64_t length;
 };
 
@@ -284,6 +283,8 @@ template <class T>
 bool suits_images(const Correlation<T>& c, const conv::Product<T>& kernel) {
   const int64_t lanes = kVectors * kernel.lanes;
   if (c.n < lanes / 2 || c.oc * c.ic * c.taps() >= int64_t{1} << 22) return false;
+  for (const CorrelationAxis& a : c.axes)
+    if (std::max(a.in, a.out) > kLongest) return false;
   const double inside = taps_inside(c.axes), sums = c.macs() / static_cast<double>(c.n * c.g * c.ic * c.oc);
   // Vectors multiplied for one image, if everything else were free; the other drivers at their best.
   const auto products = static_cast<double>(c.g * c.oc * c.ic) / static_cast<double>(kernel.lanes);

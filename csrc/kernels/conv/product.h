@@ -12,7 +12,8 @@
 //
 // Its drivers give it two meanings. Lanes are output channels (ops/conv_tiles.cc): a row is an output pixel and
 // `a` the image, in place or packed, `b` the packed weights. Or lanes are output pixels (ops/conv_pixels.cc and
-// ops/conv_pointwise.cc): a row is an output channel and `a` the weights, `b` the packed image.
+// ops/conv_pointwise.cc) or images (ops/conv_images.cc): a row is an output channel and `a` the weights, `b` the packed
+// image.
 //
 // k runs over `taps` runs of `run`. Within a run `a` and `b` advance by their steps; a table, where there is one, says
 // where each run begins, otherwise it begins where the last one ended.
