@@ -29,7 +29,9 @@ constexpr int64_t kLongest = 1024;          // sides of images that are asked ab
 // What is told from the shapes, in vectors multiplied and added.
 constexpr double kMove = 2.2;         // an element transposed
 constexpr double kOtherShare = 0.85;  // of the registers' speed, that the other drivers reach
-constexpr double kClearly = 0.8;      // of the others' time
+constexpr double kNarrowSum = 24;     // multiply-adds lost a sum by tiles of a single vector
+constexpr double kPixelSum = 8;       // and by rows of pixels
+constexpr double kClearly = 0.9;      // of the others' time
 
 // Positions that outputs [first, end) reach.
 struct Span {
@@ -286,10 +288,14 @@ bool suits_images(const Correlation<T>& c, const conv::Product<T>& kernel) {
   for (const CorrelationAxis& a : c.axes)
     if (std::max(a.in, a.out) > kLongest) return false;
   const double inside = taps_inside(c.axes), sums = c.macs() / static_cast<double>(c.n * c.g * c.ic * c.oc);
-  // Vectors multiplied for one image, if everything else were free; the other drivers at their best.
+  // For one image, at their best: the drivers whose lanes are channels, and pixels.
   const auto products = static_cast<double>(c.g * c.oc * c.ic) / static_cast<double>(kernel.lanes);
-  const double others = products * sums / kOtherShare /
-                        std::max(lane_share(c.oc, kernel.lanes), lane_share(c.axes[2].out, kernel.lanes));
+  const auto length = static_cast<double>(c.ic * c.taps());
+  const double narrow = c.oc <= kernel.lanes ? 1 + kNarrowSum / length : 1;
+  const double channels = products * sums / kOtherShare / lane_share(c.oc, kernel.lanes) * narrow;
+  double pixels = products * sums / kOtherShare / lane_share(c.axes[2].out, kernel.lanes) * (1 + kPixelSum / length);
+  if (c.output_stride[kW] != 1) pixels += kMove * sums / static_cast<double>(c.taps()) * static_cast<double>(c.g * c.oc);
+  const double others = std::min(channels, pixels);
   // Fewer than eight sums do not hide the latency of the multiply-add.
   const double busy = std::min(1.0, static_cast<double>(kVectors * c.oc) / 8);
   if (products * inside / lane_share(c.n, lanes) / busy > kClearly * others) return false;
