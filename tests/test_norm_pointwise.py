@@ -109,6 +109,40 @@ def test_batch_norm_moves_the_running_statistics(dtype):
     np.testing.assert_array_equal((mean, var), kept)
 
 
+def test_batch_norm_is_exact_on_integers(machines):
+    """Every tail of channels and of rows; whole numbers stay whole where the variance is 1."""
+    rng = np.random.default_rng(12)
+    cases = [(channels, 1 + channels % 9) for channels in range(1, 68)]
+    for channels, pixels in [*cases, (5, 8), (64, 8), (67, 8)]:
+        x, g = (rng.integers(-9, 10, (2, channels, pixels)).astype(np.float32) for _ in range(2))
+        weight, bias, mean = (rng.integers(-9, 10, channels).astype(np.float32) for _ in range(3))
+        var = np.ones(channels, np.float32)
+        gate = np.stack([weight, bias])
+        across = (slice(None), None)
+        deviation = x - mean[across]
+        want = np.maximum(deviation * weight[across] + bias[across], 0)
+        passed = np.where(want > 0, g, 0)
+        sums = (passed * deviation).sum((0, 2)), passed.sum((0, 2))
+        scaled = passed * weight[across]
+        trained = scaled - weight[across] * (
+            (deviation * sums[0][across] + sums[1][across]) / np.float32(2 * pixels)
+        )
+        for layout in ("contiguous", "channels_last"):
+            laid, laid_g = lay_out(x, layout, rng), lay_out(g, layout, rng)
+            for machine in machines:
+                line = f"{channels} channels, {pixels} pixels, {layout} {machine}"
+                got, _ = _core.batch_norm_infer(laid, mean, var, weight, bias, 0.0, True, None)
+                np.testing.assert_array_equal(got, want, err_msg=line)
+                for training, grad in ((False, scaled), (True, trained)):
+                    got = _core.batch_norm_grad(
+                        laid, laid_g, mean, var, weight, gate, 0.0, training, None
+                    )
+                    if not training or pixels & (pixels - 1) == 0:  # the division is exact
+                        np.testing.assert_array_equal(got[0], grad, err_msg=line)
+                    for ours, exact in zip(got[1:], sums, strict=True):
+                        np.testing.assert_array_equal(ours, exact, err_msg=line)
+
+
 def test_variance_far_from_zero_does_not_cancel():
     """Mean 10,000, deviation 1: sum(x^2) - mean^2 in float32 would leave nothing of it."""
     rng = np.random.default_rng(4)

@@ -16,6 +16,7 @@ constexpr int64_t kGrain = 16 * 1024;    // elements of a task that maps, or of 
 constexpr int64_t kEnoughTasks = 16;     // channels, or blocks of them, for a pass by channels
 constexpr int64_t kFinishBlock = 128;    // channels of a task that finishes
 constexpr int64_t kNarrowRow = 64;       // rows of fewer channels are joined
+constexpr int64_t kShortRun = 1024;      // the processor sees its end too late to foresee a next one far away
 constexpr FpMode kMode = FpMode::flush_denormals;
 
 int64_t part_begin(int64_t total, int64_t part, int64_t parts) {
@@ -60,6 +61,7 @@ class Layout {
     for_blocks(block, work(), [&](int64_t first, int64_t last) {
       norm::Args<T> a = args({0, 0, 0}, first, last - first, loop_.run_length());
       a.runs = runs;
+      a.ahead = loop_.run_length() <= kShortRun;
       a.out_at = at.get();
       a.x_at = at.get() + runs;
       a.g_at = at.get() + 2 * runs;

@@ -62,16 +62,21 @@ STRIATE_INLINE Coefficients<T> one_channel(const Args<T>& a, int64_t c) {
 
 // ---- runs -----------------------------------------------------------------------------------------------
 
-// A register that steps back writes the same values again.
+// A register that steps back writes the same values again. `next` is where the run after this one is written, or null.
 template <Map kMap, class T>
 STRIATE_INLINE void dense_run(const T* x, const T* g, T* out, int64_t count, const Coefficients<T>& one,
-                              const Coefficients<native<T>>& all) {
+                              const Coefficients<native<T>>& all, const T* next) {
   constexpr int n = kLanes<T>;
   int64_t i = 0;
-  for (; i + 2 * n <= count; i += 2 * n) {
-    map_vector<kMap>(x + i, g + i, out + i, all);
-    map_vector<kMap>(x + i + n, g + i + n, out + i + n, all);
-  }
+  const auto pairs = [&]<bool kRequest>() __attribute__((always_inline)) {
+    for (; i + 2 * n <= count; i += 2 * n) {
+      for (int at = 0; kRequest && at < 2 * n; at += 64 / static_cast<int>(sizeof(T)))
+        __builtin_prefetch(next + i + at, 1);
+      map_vector<kMap>(x + i, g + i, out + i, all);
+      map_vector<kMap>(x + i + n, g + i + n, out + i + n, all);
+    }
+  };
+  next ? pairs.template operator()<true>() : pairs.template operator()<false>();
   if (i + n <= count) {
     map_vector<kMap>(x + i, g + i, out + i, all);
     i += n;
@@ -94,7 +99,8 @@ void runs_of(const Args<T>& a) {
       const T* x = reads_x(kMap) ? a.x + c * a.x_channel + a.x_at[r] : out;
       const T* g = reads_g(kMap) ? a.g + c * a.g_channel + a.g_at[r] : out;
       if (dense) {
-        dense_run<kMap>(x, g, out, a.count, one, all);
+        T* next = r + 1 < a.runs && a.ahead ? a.out + c * a.out_channel + a.out_at[r + 1] : nullptr;
+        dense_run<kMap>(x, g, out, a.count, one, all, next);
         continue;
       }
       for (int64_t i = 0; i < a.count; ++i)
@@ -106,29 +112,45 @@ void runs_of(const Args<T>& a) {
 
 // ---- rows -----------------------------------------------------------------------------------------------
 
-// Row after row, as they lie in memory. The numbers of the channels come from L1 each time: a load is cheaper
-// than to walk over the rows again for every few channels.
+// `kRows` rows at once, by whole cache lines where the numbers of their channels fit into the registers. These come
+// from L1 once for the few rows; to walk over the rows again for every few channels costs more.
+template <Map kMap, int kRows, class T>
+STRIATE_INLINE void map_rows(const Args<T>& a, int64_t r) {
+  using V = native<T>;
+  constexpr int n = kLanes<T>, kVectors = STRIATE_VECTOR_BYTES == 32 ? 2 : 1;
+  T* out = a.out + r * a.out_step;
+  const T* x = reads_x(kMap) ? a.x + r * a.x_step : out;
+  const T* g = reads_g(kMap) ? a.g + r * a.g_step : out;
+  const int64_t x_step = reads_x(kMap) ? a.x_step : 0, g_step = reads_g(kMap) ? a.g_step : 0;
+  const auto block = [&]<int kCount>(int64_t c) __attribute__((always_inline)) {
+    Coefficients<V> k[kCount];
+#pragma GCC unroll 2
+    for (int v = 0; v < kCount; ++v)
+      k[v] = coefficients<kMap, V>(a.of, c + v * n, [](const T* from) { return load<V>(from); });
+#pragma GCC unroll 4
+    for (int row = 0; row < kRows; ++row)
+#pragma GCC unroll 2
+      for (int v = 0; v < kCount; ++v) {
+        const int64_t at = c + v * n;
+        map_vector<kMap>(x + row * x_step + at, g + row * g_step + at, out + row * a.out_step + at, k[v]);
+      }
+  };
+  int64_t c = 0;
+  for (; c + kVectors * n <= a.channels; c += kVectors * n) block.template operator()<kVectors>(c);
+  for (; c + n <= a.channels; c += n) block.template operator()<1>(c);
+  if (c == a.channels) return;
+  if (a.channels >= n) return block.template operator()<1>(a.channels - n);
+  for (; c < a.channels; ++c)
+    for (int row = 0; row < kRows; ++row)
+      map_one<kMap>(x + row * x_step + c, g + row * g_step + c, out + row * a.out_step + c, one_channel<kMap>(a, c));
+}
+
 template <Map kMap, class T>
 void rows_of(const Args<T>& a) {
-  constexpr int n = kLanes<T>;
-  for (int64_t r = 0; r < a.count; ++r) {
-    T* out = a.out + r * a.out_step;
-    const T* x = reads_x(kMap) ? a.x + r * a.x_step : out;
-    const T* g = reads_g(kMap) ? a.g + r * a.g_step : out;
-    const auto block = [&](int64_t c) __attribute__((always_inline)) {
-      const auto k = coefficients<kMap, native<T>>(a.of, c,
-                                                   [](const T* from) { return load<native<T>>(from); });
-      map_vector<kMap>(x + c, g + c, out + c, k);
-    };
-    int64_t c = 0;
-    for (; c + n <= a.channels; c += n) block(c);
-    if (c == a.channels) continue;
-    if (a.channels >= n) {
-      block(a.channels - n);
-      continue;
-    }
-    for (; c < a.channels; ++c) map_one<kMap>(x + c, g + c, out + c, one_channel<kMap>(a, c));
-  }
+  constexpr int kRows = 4;
+  int64_t r = 0;
+  for (; r + kRows <= a.count; r += kRows) map_rows<kMap, kRows>(a, r);
+  for (; r < a.count; ++r) map_rows<kMap, 1>(a, r);
 }
 
 // ---- choice ---------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ struct Args {
   int64_t x_channel, g_channel, out_channel;
   int64_t runs;
   const int64_t *x_at, *g_at, *out_at;
+  bool ahead;  // each run asks the memory for the next one
   // Of the sums.
   double* sum;
   double* product;

@@ -34,13 +34,19 @@ class RunSums {
 
   STRIATE_INLINE explicit RunSums(const Coefficients<V>& of) : of_(of) {}
 
-  STRIATE_INLINE void add_run(const T* x, const T* g, int64_t count) {
+  /// `next_x` and `next_g` are the runs after this one, or null.
+  STRIATE_INLINE void add_run(const T* x, const T* g, int64_t count, const T* next_x, const T* next_g) {
     int64_t i = 0;
-    while (i + kSums * n <= count) {
-      const int64_t steps = smaller<int64_t>((count - i) / (kSums * n), kChain - chain_);
-      for (int64_t step = 0; step < steps; ++step, i += kSums * n)
+    const auto steps_of = [&]<bool kRequest>(int64_t steps) __attribute__((always_inline)) {
+      for (int64_t step = 0; step < steps; ++step, i += kSums * n) {
+        if (kRequest) request(next_x + i, next_g + i);
 #pragma GCC unroll 4
         for (int k = 0; k < kSums; ++k) add<false>(k, x + i + k * n, g + i + k * n, bits_of<T>{});
+      }
+    };
+    while (i + kSums * n <= count) {
+      const int64_t steps = smaller<int64_t>((count - i) / (kSums * n), kChain - chain_);
+      next_x ? steps_of.template operator()<true>(steps) : steps_of.template operator()<false>(steps);
       grow(static_cast<int>(steps));
     }
 #pragma GCC unroll 4
@@ -71,6 +77,14 @@ class RunSums {
   }
 
  private:
+  STRIATE_INLINE static void request(const T* x, const T* g) {
+#pragma GCC unroll 4
+    for (int at = 0; at < kSums * n; at += 64 / static_cast<int>(sizeof(T))) {
+      __builtin_prefetch(x + at);
+      if (kTerms != Terms::deviations) __builtin_prefetch(g + at);
+    }
+  }
+
   template <bool kMasked>
   STRIATE_INLINE void add(int k, const T* x, const T* g, bits_of<T> mask) {
     const V deviation = load<V>(x) - of_.center;
@@ -113,7 +127,11 @@ void dense_runs(const Args<T>& a) {
     const T* g = kTerms == Terms::deviations ? x : a.g + c * a.g_channel;
     const int64_t* g_at = kTerms == Terms::deviations ? a.x_at : a.g_at;
     RunSums<T, kTerms> sums(of_channel<T, kTerms>(a, c));
-    for (int64_t r = 0; r < a.runs; ++r) sums.add_run(x + a.x_at[r], g + g_at[r], a.count);
+    for (int64_t r = 0; r < a.runs; ++r) {
+      const bool last = r + 1 == a.runs || !a.ahead;
+      sums.add_run(x + a.x_at[r], g + g_at[r], a.count, last ? nullptr : x + a.x_at[r + 1],
+                   last ? nullptr : g + g_at[r + 1]);
+    }
     sums.finish(a.sum + c, a.product + c);
   }
 }
@@ -134,7 +152,7 @@ void strided_runs(const Args<T>& a) {
           from = a.g + c * a.g_channel + a.g_at[r] + begin * a.g_step;
           for (int i = 0; i < count; ++i) g[i] = from[i * a.g_step];
         }
-        sums.add_run(x, g, count);
+        sums.add_run(x, g, count, nullptr, nullptr);
       }
     sums.finish(a.sum + c, a.product + c);
   }
