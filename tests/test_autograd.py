@@ -69,6 +69,41 @@ def test_gradients_of_two_variables_never_share_memory():
     assert x.grad.tolist() == [5.0, 1.0] and seed.tolist() == [1.0, 1.0]
 
 
+def test_a_gradient_never_shares_memory_with_the_direction_handed_in():
+    """It is not copied on the way in, so whatever comes out of it must be."""
+    results = {
+        "the variable itself": lambda x: x,
+        "handed on": lambda x: x + 1.0,
+        "a view": lambda x: x.reshape(3, 2).transpose(1, 0),
+        "twice": lambda x: x + x,
+        "computed": lambda x: x * 3.0,
+    }
+    for name, result in results.items():
+        for make in (np.ones, lambda shape: np.broadcast_to(1.0, shape)):  # writeable or not
+            x = leaf([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+            seed = make(result(x).shape)
+            before = seed.copy()
+            first = grad(result(x), [x], seed)[0]
+            result(x).backward(seed)
+            want = x.grad.copy()
+            assert not np.shares_memory(x.grad, seed) and not np.shares_memory(first, seed), name
+            x.grad[:] = 7.0  # writeable, and nobody else's
+            assert seed.tolist() == before.tolist() and first.tolist() == want.tolist(), name
+            if seed.flags.writeable:
+                x.grad = None
+                result(x).backward(seed)
+                seed[:] = 5.0
+                assert x.grad.tolist() == want.tolist(), name
+
+
+def test_what_is_recorded_for_a_second_derivative_keeps_its_direction():
+    x, seed = leaf(2.0, 3.0), np.array([1.0, 10.0])
+    (first,) = grad(x * x * x, [x], seed, create_graph=True)
+    seed[:] = 0.0
+    first.sum().backward()
+    assert x.grad.tolist() == [12.0, 180.0]
+
+
 def test_a_constant_costs_no_gradient():
     calls = []
 

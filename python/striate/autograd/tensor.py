@@ -235,7 +235,9 @@ def _seed(output: Tensor, grad: Any) -> Array:
             f"backward: grad is {seed.dtype} {seed.shape}, the result is {output.dtype} "
             f"{output.shape}"
         )
-    return np.copy(seed)
+    seed = seed.view()
+    seed.flags.writeable = False  # so a gradient that shares its memory is copied
+    return seed
 
 
 def grad(
@@ -269,7 +271,8 @@ def grad(
     targets = [tensor._node or tensor for tensor in inputs]
     seed: Any = _seed(output, grad_output)
     if create_graph:
-        seed = grad_output if isinstance(grad_output, Tensor) else Tensor(seed)
+        # What is recorded outlives this call, and its caller may change the array.
+        seed = grad_output if isinstance(grad_output, Tensor) else Tensor(np.copy(seed))
     retain = create_graph if retain_graph is None else retain_graph
     found = gradients(output, seed, targets, retain, create_graph)
     return [found.get(target) for target in targets]
