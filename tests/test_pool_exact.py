@@ -184,6 +184,33 @@ def test_taps_are_kept_for_gradients_where_they_serve():
     assert kept == {"taps": np.uint8, "holes": np.int64, "many": np.int64}
 
 
+def test_channels_last_pixels_of_every_few_channels(machines):
+    """Vectors that are wider than a pixel write into the next one, and never out of the result."""
+    guard = 64
+    for channels in range(2, 20):
+        rng = np.random.default_rng(channels)
+        for kernel, stride, padding in ((2, 2, 0), (3, 1, 1), (2, 1, 0), (3, 2, 1), (4, 1, 2)):
+            pads = ((padding, padding),) * 2
+            window = {"kernel_size": (kernel,) * 2, "stride": (stride,) * 2, "padding": pads}
+            whole = lay_out(integers(rng, (2, channels, 7, 9), np.float32), "channels_last", rng)
+            holed = np.where(rng.random(whole.shape) < 0.02, np.float32(np.nan), whole)
+            pools = (
+                (striate.max_pool2d, whole, ref.max_pool(whole, **window, dilation=(1, 1))[0]),
+                (striate.max_pool2d, holed, ref.max_pool(holed, **window, dilation=(1, 1))[0]),
+                (striate.avg_pool2d, whole, ref.avg_pool(whole, **window).astype(np.float32)),
+            )
+            for pool, x, want in pools:
+                n, c, h, w = want.shape
+                block = np.empty(want.size + 2 * guard, np.float32)
+                out = block[guard:-guard].reshape(n, h, w, c).transpose(0, 3, 1, 2)
+                for machine in machines:
+                    block[:] = 77
+                    pool(x, **window, out=out)
+                    line = f"{pool.__name__} {channels=} {window} {machine}"
+                    np.testing.assert_array_equal(out, want, line)
+                    assert (block[:guard] == 77).all() and (block[-guard:] == 77).all(), line
+
+
 # ---- NaN, infinities, denormals ----------------------------------------------------------
 
 

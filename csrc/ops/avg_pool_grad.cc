@@ -22,6 +22,7 @@ PoolProblem sums_of(const PoolProblem& p) {
     sums.axis[i].stride = 1;
     sums.axis[i].pad = p.axis[i].kernel - 1 - p.axis[i].pad;
   }
+  if (p.axis[2].stride > 1) sums.axis[2].stride = 0;  // windows move as the tables tell, and no other way
   return sums;
 }
 

@@ -67,10 +67,8 @@ pool::ForwardArgs<T> forward_args(const PoolWork<T>& work) {
     const PoolAxis& axis = p.axis[i];
     a.axis[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, work.windows[i].data()};
   }
-  const PoolAxis& w = p.axis[2];
-  set_inner({work.windows[2].data(), static_cast<size_t>(w.out)}, w.kernel, a.inner_begin, a.inner_end);
   a.runs = windows_are_runs(p, work.input);
-  a.pad = w.pad;
+  a.pad = p.axis[2].pad;
   a.divisor = work.divisor;
   a.factor = exact_inverse(work.divisor);
   return a;
@@ -119,7 +117,9 @@ class PaddedRows {
 
 template <class T>
 void run_planes(const PoolWork<T>& work) {
-  const pool::ForwardArgs<T> a = forward_args(work);
+  pool::ForwardArgs<T> a = forward_args(work);
+  const PoolAxis& w = work.problem.axis[2];
+  set_inner({work.windows[2].data(), static_cast<size_t>(w.out)}, w.kernel, a.inner_begin, a.inner_end);
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_planes_table));
   const auto planes = work.value == PoolValue::max ? kernel.max : kernel.mean;
   const double taps = work_of(work.problem);
@@ -171,7 +171,7 @@ void run_rows(const PoolWork<T>& work) {
   const int64_t counted = differ ? w.out + vector : 0;
   const Scratch<T> counts(counted);
   for (int64_t i = 0; i < counted; ++i)
-    counts.get()[i] = static_cast<T>(work.windows[2][static_cast<size_t>(i)].count);
+    counts.get()[i] = static_cast<T>(work.windows[2][static_cast<size_t>(i / work.pixel)].count);
   if (differ) a.counts = counts.get();
 
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_rows_table));
@@ -196,8 +196,29 @@ void run_rows(const PoolWork<T>& work) {
   });
 }
 
+// Channels last, windows that move by one: a row of pixels is a row of columns whose windows are as many columns
+// apart as there are channels. So all channels of a row are joined downwards once and not for every window.
+template <class T>
+bool run_as_columns(const PoolWork<T>& work) {
+  PoolProblem p = work.problem;
+  TensorView input = work.input, output = work.output;
+  PoolAxis& w = p.axis[2];
+  const int64_t channels = p.c;
+  if (work.places || w.kernel == 1 || w.stride != 1 || output.stride[kC] != 1 || input.stride[kW] != channels ||
+      output.stride[kW] != channels)
+    return false;
+  p.c = input.shape[kC] = output.shape[kC] = 1;
+  for (int64_t* size : {&w.in, &w.out, &w.dilation, &w.pad, &w.pad_end, &input.shape[kW], &output.shape[kW]})
+    *size *= channels;
+  input.stride[kW] = output.stride[kW] = 1;
+  if (!rows_decline(p, input, output, nullptr).empty()) return false;
+  run_rows<T>({p, input, output, work.windows, work.value, nullptr, work.divisor, channels});
+  return true;
+}
+
 template <class T>
 void run_channels(const PoolWork<T>& work) {
+  if (run_as_columns(work)) return;
   constexpr int64_t fewest = 64;  // channels in a task: whole cache lines and full vectors
   const pool::ForwardArgs<T> a = forward_args(work);
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_channels_table));

@@ -36,6 +36,7 @@ struct PoolWork {
   PoolValue value;
   const TensorView* places = nullptr;  // of maxima: int64 positions, or uint8 taps
   T divisor = 0;                       // of a mean; 0: the product of the windows' counts
+  int64_t pixel = 1;                   // columns for which the table of the width has one window
 };
 
 template <class T>

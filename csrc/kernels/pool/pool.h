@@ -72,7 +72,7 @@ struct RowsArgs : ForwardArgs<T> {
   void (*careful)(const ForwardArgs<T>&, int64_t begin, int64_t end) noexcept;
 };
 
-constexpr int64_t kRowsColumns = 1024;  // of the output at a time; longer lines go one by one
+constexpr int64_t kRowsColumns = 2048;  // of the output at a time; longer lines go one by one
 
 /// Gradient of a mean, lanes along the rows; the line is a row of the pool's input. (With stride 1, or channels
 /// in the lanes, the gradient is a sum over windows of grad: the mean kernels do it.)

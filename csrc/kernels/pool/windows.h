@@ -36,7 +36,7 @@ struct Max {
   template <int M>
   using Lanes = Max<T, M>;
   static constexpr int kLanesHere = N;
-  static constexpr bool kIsMean = false;
+  static constexpr bool kIsMean = false, kPlaces = false;
   vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
   vec<typename mask_of<T>::type, N> ordered = ~vec<typename mask_of<T>::type, N>{};
 
@@ -98,7 +98,7 @@ struct MaxAt {
   using Lanes = MaxAt<T, M>;
   using Where = typename mask_of<T>::type;
   static constexpr int kLanesHere = N;
-  static constexpr bool kIsMean = false;
+  static constexpr bool kIsMean = false, kPlaces = true;
   vec<T, N> value = vec<T, N>{} - static_cast<T>(__builtin_inf());
   vec<Where, N> where{};  // relative to the window's first tap; grows from tap to tap
   vec<Where, N> nan{};    // the same for the last NaN, plus one
@@ -153,7 +153,7 @@ struct Mean {
   template <int M>
   using Lanes = Mean<T, M>;
   static constexpr int kLanesHere = N;
-  static constexpr bool kIsMean = true;
+  static constexpr bool kIsMean = true, kPlaces = false;
   vec<T, N> value{};
 
   STRIATE_INLINE void start(const Window*, int32_t) {}
