@@ -170,8 +170,9 @@ void run_rows(const PoolWork<T>& work) {
   const bool differ = work.value == PoolValue::mean && a.divisor == 0;
   const int64_t counted = differ ? w.out + vector : 0;
   const Scratch<T> counts(counted);
-  for (int64_t i = 0; i < counted; ++i)
-    counts.get()[i] = static_cast<T>(work.windows[2][static_cast<size_t>(i / work.pixel)].count);
+  for (int64_t i = 0, pixel = 0; i < counted; i += work.pixel, ++pixel)
+    std::fill_n(counts.get() + i, std::min(work.pixel, counted - i),
+                static_cast<T>(work.windows[2][static_cast<size_t>(pixel)].count));
   if (differ) a.counts = counts.get();
 
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), pool_rows_table));
