@@ -70,7 +70,16 @@ def test_smoke_cases_equal_the_reference():
 
 
 DIRECTIONS = ("FWD", "BWD_D", "BWD_W")
-ALGORITHMS = ("tiles", "depthwise", "groups", "winograd4", "winograd3", "winograd2", "polyphase")
+ALGORITHMS = (
+    "tiles",
+    "depthwise",
+    "groups",
+    "winograd4",
+    "winograd3",
+    "winograd2",
+    "winograd_rows",
+    "polyphase",
+)
 NETWORKS = sorted({p.stem for p in CASES.glob("*.txt")} - {"pool", "resampling", "smoke"})
 MOST_MACS = 1e7  # naive loops need a tenth of a second for them
 

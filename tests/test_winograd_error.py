@@ -1,6 +1,7 @@
-"""Winograd's input gradient rounds hardly more than direct summation in one go.
+"""Winograd's input gradient rounds little, since it sums over channels in chains.
 
-It sums over channels in chains (ops/conv_winograd.cc); without them its error is twice as large.
+See ops/conv_winograd.cc. The errors are root mean squares, as multiples of the results' and of half
+a unit in the last place of 1; summed in one go they are 13 to 19 with AVX2.
 """
 
 import numpy as np
@@ -9,8 +10,8 @@ import striate
 from striate import _core
 
 
-@pytest.mark.parametrize("channels", (64, 128, 200))
-def test_input_gradient_rounds_like_direct_summation(channels, isas, record_property):
+@pytest.mark.parametrize(("channels", "most"), ((64, 11.5), (128, 14), (200, 15)))
+def test_input_gradient_sums_in_chains(channels, most, isas, record_property):
     rng = np.random.default_rng(9)
     shape = (2, channels, 32, 32)
     w = rng.standard_normal((channels, channels, 3, 3), dtype=np.float32)
@@ -20,11 +21,7 @@ def test_input_gradient_rounds_like_direct_summation(channels, isas, record_prop
         _core.set_isa(isa)
         plan = striate.explain("conv2d_input_grad", shape, w.shape, padding=1)
         assert plan["chosen"] == "winograd4", isa
-        error, direct = (
-            np.sqrt(
-                np.mean((striate.conv2d_input_grad(shape, w, dy, padding=1, exact=e) - want) ** 2)
-            )
-            for e in (False, True)
-        )
-        record_property(isa, error / direct)
-        assert 0 < error <= 1.45 * direct, (isa, error / direct)
+        got = striate.conv2d_input_grad(shape, w, dy, padding=1)
+        error = np.sqrt(np.mean((got - want) ** 2) / np.mean(want**2)) / 2**-24
+        record_property(isa, error)
+        assert 0 < error <= most, (isa, error)

@@ -16,6 +16,8 @@
 #include "ops/conv_tiles.h"
 #include "ops/conv_winograd.h"
 #include "ops/conv_winograd_grad.h"
+#include "ops/conv_winograd_rows.h"
+#include "ops/conv_winograd_rows_grad.h"
 
 namespace striate {
 namespace {
@@ -73,6 +75,9 @@ void correlate(const std::vector<Correlation<T>>& phases, int64_t col_phases, Co
       return each([&](const Correlation<T>& c) {
         correlate_winograd(c, *form, tile_kernel<T>(), STRIATE_SELECT_TABLE(current_isa(), winograd_table));
       });
+    if (algorithm == ConvAlgorithm::winograd_rows)
+      return correlate_winograd_rows(std::span(phases), STRIATE_SELECT_TABLE(current_isa(), winograd_rows_table),
+                                     product_kernel<T>());
   }
   if (algorithm == ConvAlgorithm::depthwise)
     correlate_depthwise(std::span(phases), col_phases, depthwise_kernels<T>());
@@ -297,6 +302,12 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
                                   STRIATE_SELECT_TABLE(current_isa(), winograd_grad_table));
   }
   const auto& kernel = of_type<T>(STRIATE_SELECT_TABLE(current_isa(), conv_weight_table));
+  if constexpr (std::is_same_v<T, float>) {
+    if (algorithm == ConvAlgorithm::winograd_rows)
+      return weight_grad_winograd_rows(p, input, grad_output, grad_weight,
+                                       STRIATE_SELECT_TABLE(current_isa(), winograd_rows_table), product_kernel<T>(),
+                                       kernel);
+  }
   switch (algorithm) {
     case ConvAlgorithm::depthwise:
       return weight_grad_depthwise<T>(p, input, grad_output, grad_weight, depthwise_kernels<T>());
@@ -311,6 +322,7 @@ void run_weight_grad(const ConvProblem& p, const TensorView& input, const Tensor
     case ConvAlgorithm::winograd4:
     case ConvAlgorithm::winograd3:
     case ConvAlgorithm::winograd2:
+    case ConvAlgorithm::winograd_rows:
     case ConvAlgorithm::tiles:
       return weight_grad_tiles<T>(p, input, grad_output, grad_weight, bias_grad, kernel);
     case ConvAlgorithm::reference:

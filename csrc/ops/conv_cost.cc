@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "kernels/conv/winograd_rows.h"
 #include "ops/conv_window.h"
 
 namespace striate {
@@ -32,6 +33,12 @@ constexpr double kWinogradShare = 0.80;    // products of the points
 constexpr double kTransformInput = 3.3;
 constexpr double kTransformOutput = 2;
 constexpr double kTransformWeight = 2;
+constexpr double kRowGradShare = 0.69;    // products of the weight gradient
+constexpr double kRowTransformInput = 2;  // along one axis
+constexpr double kRowTransformOutput = 4;
+constexpr double kRowTranspose = 4;       // lines of contiguous images, against packing them for a tile
+constexpr double kRowSeconds = 0.06e-6;   // to begin with a row of an image
+constexpr double kNearWeights = 1e6;  // bytes that stay in cache while they are used
 
 // Packing against copying within the cache, in elements copied.
 constexpr double kPackCopy = 1.5;       // neighbours stay neighbours
@@ -164,6 +171,44 @@ double winograd_cost(const ConvRequest& r, int64_t outputs) {
 double winograd4_cost(const ConvRequest& r) { return winograd_cost(r, 4); }
 double winograd3_cost(const ConvRequest& r) { return winograd_cost(r, 3); }
 double winograd2_cost(const ConvRequest& r) { return winograd_cost(r, 2); }
+
+double winograd_rows_cost(const ConvRequest& r) {
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  const Machine& m = r.machine;
+  const Shape s = correlation_of(r);
+  const bool of_input = r.direction == ConvDirection::input_grad;
+  // Points of all phases of the width, of one tile of each.
+  int64_t points = 0, weight_points = 0;
+  for (int64_t phase = 0; phase < w.stride; ++phase) {
+    const int64_t taps = ceil_div(w.kernel - phase, w.stride);
+    points += conv::row_points(static_cast<int>(taps));
+    weight_points += taps == 1 ? 1 : conv::row_points(static_cast<int>(taps));
+  }
+  const int64_t rows = of_input ? ceil_div(h.in, h.stride) : h.out, cols = of_input ? ceil_div(w.in, w.stride) : w.out;
+  const auto tiles = static_cast<double>(p.n * d.out) * static_cast<double>(rows * ceil_div(cols, conv::kRowOutputs));
+  const auto ic = static_cast<double>(s.g * s.ic), lanes = static_cast<double>(padded(s.oc, m.lanes(p.dtype)));
+  const auto taps = static_cast<double>(h.kernel), all_points = static_cast<double>(points);
+  const bool weight_grad = r.direction == ConvDirection::weight_grad;
+  const double share = weight_grad ? kRowGradShare : s.oc > m.lanes(p.dtype) ? kTileShare : kNarrowTileShare;
+  const double length =
+      weight_grad ? tiles : static_cast<double>(s.ic * h.kernel) / static_cast<double>(of_input ? h.stride : 1);
+  const double multiply = tiles * all_points * taps * ic * lanes / (share * m.macs(p.dtype)) * (1 + kSumReload / length);
+  // Rows of inputs are as many as those of the outputs, but for the stride of a forward convolution.
+  const double inputs = tiles * all_points * static_cast<double>(of_input ? 1 : h.stride) * ic;
+  const double outputs = tiles * all_points * static_cast<double>((of_input ? h.stride : 1) * s.g) * lanes;
+  const double weights = static_cast<double>(weight_points) * taps * ic * lanes;
+  const double bytes = static_cast<double>(size_of(p.dtype));
+  const double transforms =
+      (inputs * kRowTransformInput + outputs * kRowTransformOutput + weights * kTransformWeight) * bytes / m.cache_bytes;
+  const double pack = s.reads_channels ? 0 : kRowTranspose * pack_seconds(m, s.reads, p.dtype, false);
+  const double store = s.writes_channels ? 0 : pack_seconds(m, s.writes, p.dtype, false);
+  const double image_rows = static_cast<double>(p.n * d.in) * static_cast<double>(weight_grad ? 2 * (h.in + h.out) : h.in);
+  // Weights are read by every task; sums of a gradient are read and written by one.
+  const double far = weight_grad ? 0 : weights * bytes + 4 * std::max(0.0, weights * bytes - kNearWeights);
+  return multiply + transforms + pack + store + memory_seconds(r, s) + far / m.memory_bytes +
+         image_rows * kRowSeconds + 4 * m.task_seconds;
+}
 
 namespace {
 

@@ -16,6 +16,9 @@ int64_t winograd3_workspace(const ConvRequest& request);
 double winograd2_cost(const ConvRequest& request);
 int64_t winograd2_workspace(const ConvRequest& request);
 
+double winograd_rows_cost(const ConvRequest& request);
+int64_t winograd_rows_workspace(const ConvRequest& request);
+
 /// What the polyphase form adds to the cost of its inner problem (ops/conv_polyphase.h).
 double polyphase_moves_cost(const ConvRequest& request, const ConvProblem& inner);
 int64_t polyphase_moves_workspace(const ConvRequest& request, const ConvProblem& inner);

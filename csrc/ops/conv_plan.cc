@@ -7,15 +7,20 @@
 #include <numeric>
 
 #include "base/set_cache.h"
+#include "kernels/conv/winograd_rows.h"
 #include "ops/conv_cost.h"
 #include "ops/conv_depthwise.h"
 #include "ops/conv_polyphase.h"
+#include "ops/conv_window.h"
+#include "ops/conv_winograd_rows_weights.h"
 
 namespace striate {
 namespace {
 
 constexpr const char* kOp = "convolution";
 constexpr int64_t kLeastWinogradChannels = 8;
+constexpr int64_t kLeastRowChannels = 6;
+constexpr int64_t kWidestRow = 1 << 16;  // offsets of transformed rows have 32 bits
 
 // ---- reasons to decline -------------------------------------------------------------------------------
 
@@ -72,17 +77,43 @@ std::string winograd_decline(const ConvRequest& r, std::initializer_list<int64_t
 std::string winograd4_decline(const ConvRequest& r) { return winograd_decline(r, {3}); }
 std::string winograd3_decline(const ConvRequest& r) { return winograd_decline(r, {4}); }
 
-// The transforms of 5 x 5 taps magnify rounding. Over few tiles direct sums hardly round: four times their error is out
-// of reach there. With AVX-512 oneDNN sums channels-last pixels in short runs.
+// The transforms of many taps magnify rounding, and where a gradient sums over few tiles, direct sums hardly round: to
+// stay within four times their error is not possible there. With AVX-512 oneDNN sums channels-last pixels in short runs.
+bool sums_short_runs(const ConvRequest& r) {
+  return r.machine.registers > 16 && r.formats.input == MemoryFormat::channels_last;
+}
+constexpr int64_t kTilesOfShortRuns = 256;
+
 std::string winograd2_decline(const ConvRequest& r) {
   if (std::string reason = winograd_decline(r, {3, 5}); !reason.empty()) return reason;
   const ConvProblem& p = r.problem;
   const auto& [d, h, w] = p.axis;
   if (r.direction != ConvDirection::weight_grad || h.kernel != 5) return {};
-  const bool short_runs = r.machine.registers > 16 && r.formats.input == MemoryFormat::channels_last;
   const int64_t tiles = p.n * d.out * ceil_div(h.out, 2) * ceil_div(w.out, 2);
-  if (tiles >= (short_runs ? 256 : 32)) return {};
+  if (tiles >= (sums_short_runs(r) ? kTilesOfShortRuns : 32)) return {};
   return concat("rounds too much: a gradient of 5 x 5 taps from ", tiles, " tiles");
+}
+
+// One phase of the width at a time, whatever the stride.
+std::string winograd_rows_decline(const ConvRequest& r) {
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  if (p.dtype != DType::f32) return "serves float32";
+  if (d.kernel != 1 || d.stride != 1 || d.pad != 0) return "serves kernels of one plane";
+  if (h.dilation != 1 || w.dilation != 1) return "serves dilation 1";
+  const int64_t taps = ceil_div(w.kernel, w.stride);
+  if (taps < 2 || taps > conv::kMostRowTaps)
+    return concat("serves 2 to ", conv::kMostRowTaps, " taps a phase of the width, not ", taps);
+  if (h.kernel > kMostRowKernel) return concat("a kernel of ", h.kernel, " rows is too large");
+  if (w.in > kWidestRow) return concat("rows of ", w.in, " columns are too wide");
+  for (const ConvAxis& a : {h, w})
+    if (a.stride > a.kernel) return concat("a stride of ", a.stride, " leaves out phases of a kernel of ", a.kernel);
+  if (std::min(p.ic_group(), p.oc_group()) < kLeastRowChannels)
+    return concat("groups of ", p.ic_group(), " x ", p.oc_group(), " channels are too few");
+  const int64_t tiles = p.n * d.out * h.out * ceil_div(w.out, conv::kRowOutputs);
+  if (r.direction == ConvDirection::weight_grad && taps > 3 && sums_short_runs(r) && tiles < kTilesOfShortRuns)
+    return concat("rounds too much: a gradient of ", taps, " taps a row from ", tiles, " tiles");
+  return {};
 }
 
 std::string phases_decline(const ConvRequest& r) { return polyphase_decline(r.problem); }
@@ -100,6 +131,8 @@ constexpr PlanRow<ConvAlgorithm, const ConvRequest&> kRows[] = {
      Arithmetic::rounded},
     {ConvAlgorithm::winograd2, "winograd2", winograd2_decline, winograd2_cost, winograd2_workspace,
      Arithmetic::rounded},
+    {ConvAlgorithm::winograd_rows, "winograd_rows", winograd_rows_decline, winograd_rows_cost,
+     winograd_rows_workspace, Arithmetic::rounded},
     {ConvAlgorithm::polyphase, "polyphase", phases_decline, phases_cost, phases_workspace,
      Arithmetic::rounded},  // what runs inside may be Winograd's
     {ConvAlgorithm::tiles, "tiles", tiles_decline, tiles_cost, tiles_workspace},

@@ -18,6 +18,7 @@ enum class ConvAlgorithm : uint8_t {
   winograd4,
   winograd3,
   winograd2,
+  winograd_rows,
   polyphase,
   tiles,
   reference

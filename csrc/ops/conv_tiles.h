@@ -44,7 +44,7 @@ struct Correlation {
 };
 
 /// Forms of the weights that drivers make.
-enum class WeightForm : int64_t { tiles, pixels, rows, groups, winograd, phases };
+enum class WeightForm : int64_t { tiles, pixels, rows, groups, winograd, winograd_rows, phases };
 
 /// Names a form: all that packing reads of `phases`, the kernel that packs (one an instruction set and type), and
 /// numbers that say how the form is cut. Empty where no form is kept.

@@ -5,6 +5,7 @@
 
 #include "ops/conv_cost.h"
 #include "ops/conv_window.h"
+#include "ops/conv_winograd_rows_inputs.h"
 
 namespace striate {
 namespace {
@@ -211,6 +212,40 @@ int64_t winograd_workspace(const ConvRequest& r, int64_t outputs) {
 int64_t winograd4_workspace(const ConvRequest& r) { return winograd_workspace(r, 4); }
 int64_t winograd3_workspace(const ConvRequest& r) { return winograd_workspace(r, 3); }
 int64_t winograd2_workspace(const ConvRequest& r) { return winograd_workspace(r, 2); }
+
+int64_t winograd_rows_workspace(const ConvRequest& r) {
+  constexpr double kTaskBytes = 768 << 10, kWeightSlice = 64e3, kRegionBytes = 4 << 20, kLargestBlock = 512;
+  const ConvProblem& p = r.problem;
+  const auto& [d, h, w] = p.axis;
+  const Channels c = channels_of(r);
+  const bool of_input = r.direction == ConvDirection::input_grad;
+  int64_t points = 0, weight_points = 0;
+  for (int64_t phase = 0; phase < w.stride; ++phase) {
+    const auto taps = static_cast<int>(ceil_div(w.kernel - phase, w.stride));
+    points += conv::row_points(taps);
+    weight_points += striate::weight_points(taps);
+  }
+  const double tiles = static_cast<double>(ceil_div(of_input ? ceil_div(w.in, w.stride) : w.out, conv::kRowOutputs));
+  const double row_points = static_cast<double>(points) * tiles * size(r), kernel_rows = static_cast<double>(h.kernel);
+  const double weights = static_cast<double>(p.g * weight_points * h.kernel) * size(r);
+  if (r.direction == ConvDirection::weight_grad) {
+    const auto ic = static_cast<double>(padded(c.in, 64) + 16 * ceil_div(c.in, 64));
+    const auto oc = static_cast<double>(padded(c.out, block_of(r)));
+    // Of four rows at least; inputs are laid out with some room between.
+    const double rows = row_points * static_cast<double>(p.g) *
+                        ((3 * static_cast<double>(h.stride) + kernel_rows) * (ic + 16) + 4 * oc);
+    const double line = std::max(static_cast<double>(w.in + 2 * w.kernel + 32) * 80, static_cast<double>(w.out) * oc);
+    const double sums = 64 * static_cast<double>(p.taps() * block_of(r));
+    return to_bytes(1.3 * weights * ic * oc + 2 * std::max(kRegionBytes, rows) + (line + sums) * size(r) + kTableBytes);
+  }
+  const auto oc = static_cast<double>(padded(c.out, tile_block_of(r)));
+  const auto lanes = static_cast<double>(std::min(padded(c.out, block_of(r)), tile_block_of(r)));
+  const double phases = of_input ? static_cast<double>(h.stride) : 1, ic = static_cast<double>(c.in);
+  const double row = row_points * std::max(kernel_rows * (ic + 16), phases * lanes);
+  const double line = static_cast<double>(w.in + 4 * w.stride + 2 * w.kernel + 32) * std::min(ic, kLargestBlock);
+  const double taps = 5 * std::max(kWeightSlice, kernel_rows * 16 * lanes * size(r));
+  return to_bytes(1.1 * weights * ic * oc + taps + 5 * std::max(kTaskBytes, row) + line * size(r) + kTableBytes);
+}
 
 // ---- polyphase, groups --------------------------------------------------------------------------------
 

@@ -48,15 +48,11 @@ STRIATE_INLINE void begin_sums(const ProductArgs<T>& p, const Block<T>& block, i
                                native<T> (&sum)[Rows][Vectors]) {
   using V = native<T>;
   constexpr int n = kLanes<T>;
-  if (p.accumulate) {
+  if (p.accumulate) {  // at the end: what c holds is at hand by then, and two sums round less than one long one
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const T* c = block.c + p.c_row[first + r];
+    for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v)
-        sum[r][v] = v == Vectors - 1 && block.tail < n ? load_tail<T, n>(c + v * n, block.tail)
-                                                       : load<V>(c + v * n);
-    }
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = V{};
     return;
   }
   // The sums go to memory that is rarely at hand: ask for it while they are made.
@@ -152,6 +148,16 @@ void product_rows(const ProductArgs<T>& p, const Block<T>& block, int first) {
       add_products<T>(a, row, b, sum);
       ++a;
       b += b_step;
+    }
+  }
+  if (p.accumulate) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const T* c = block.c + p.c_row[first + r];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)
+        sum[r][v] += v == Vectors - 1 && block.tail < n ? load_tail<T, n>(c + v * n, block.tail)
+                                                        : load<V>(c + v * n);
     }
   }
 #pragma GCC unroll 16

@@ -275,9 +275,9 @@ def conv2d(
         over memory. The slope of "leaky_relu" is 0.01.
     exact : bool
         Only direct algorithms: every output is the rounded sum of its products. Otherwise float32
-        with 3 x 3 or 5 x 5 kernels and stride 1, and strided layers of few channels, may run by
-        Winograd's algorithm, which is faster and rounds about twice as much; an infinity or NaN
-        then reaches all outputs of the tiles that see it.
+        with 3 to 5 taps along an axis, or a stride and more, may run by Winograd's algorithm, which
+        is faster and rounds about twice as much; an infinity or NaN then reaches all outputs of the
+        tiles that see it.
     workspace : int, optional
         Bytes of scratch memory that the algorithm may need; others decline. None: what
         `set_workspace_limit` has set, no limit at first.
